@@ -1,4 +1,4 @@
-"""The same as the command line, from Python or a notebook.
+"""The command line's functions for Python and notebooks.
 
 from search.api import run_study, load_study
 

@@ -65,7 +65,7 @@ class StudyBackboneError(UserError):
 
 
 class ConstraintError(UserError):
-    """No candidate that was drawn keeps the study's constraints; finished trials are kept."""
+    """No drawn candidate satisfies the study's constraints; finished trials are kept."""
 
 
 class RunError(FinetuneError):

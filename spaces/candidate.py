@@ -1,4 +1,4 @@
-"""Candidates: one value for every decision, plain data that goes to JSON and comes back."""
+"""Candidates: one value for every decision, plain data that survives JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMAT = 1
 """Version of the JSON form; raised when its meaning changes."""
 
 Json = Any
-"""What ``json.dumps`` takes: None, bool, int, float, str, lists and string-keyed mappings of these."""
+"""JSON data: None, bool, int, float, str, and lists and string-keyed mappings of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Candidate:
     recipe: Recipe
 
     def to_json(self) -> dict[str, Json]:
-        """Return the candidate as data; ``from_json`` gives the same candidate back."""
+        """Return the candidate as data; ``from_json`` returns the same candidate."""
         structure = self.structure
         return {
             "format": FORMAT,
@@ -83,9 +83,9 @@ class Candidate:
         for key in ("backbone", "weights"):
             if not isinstance(structure[key], str):
                 raise CandidateError(f"candidate.structure.{key} must be a name, got {structure[key]!r}")
-        for place, choices in (("structure", structure["choices"]), ("recipe", recipe["choices"])):
+        for part, choices in (("structure", structure["choices"]), ("recipe", recipe["choices"])):
             if not isinstance(choices, Mapping):
-                raise CandidateError(f"candidate.{place}.choices must map decisions to values, got {choices!r}")
+                raise CandidateError(f"candidate.{part}.choices must map decisions to values, got {choices!r}")
         return cls(
             Structure(structure["backbone"], structure["weights"], (size[0], size[1]), dict(structure["choices"])),
             Recipe(dict(recipe["choices"])),

@@ -1,4 +1,4 @@
-"""What a pretrained detector has besides its backbone: how pyramid and heads are made, and their weights."""
+"""A pretrained detector's parts besides its backbone: settings and weights of its pyramid and heads."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Style:
     """Settings of a detector that no decision chooses; the defaults are those of a newly built one.
 
     Attributes:
-        extra: how levels behind the last tap are made: every second point of the last level (``pool``), or two
+        extra: how levels after the last tap are made: every second point of the last level (``pool``), or two
             convolutions on the last ``level`` or on the last tapped ``map``.
         pyramid_norm: whether the pyramid's convolutions are followed by batch norms.
         rpn_depth: convolutions of the region proposal network.
-        box_convolutions: channels of 3x3 convolutions with batch norm in front of the box head's linear layers.
+        box_convolutions: channels of 3x3 convolutions with batch norm before the box head's linear layers.
         head_norm: whether RetinaNet's heads have group norms.
-        box_loss: of RetinaNet: ``l1`` or ``giou``.
+        box_loss: RetinaNet's: ``l1`` or ``giou``.
         least_proposal: proposals of a lower score are left out.
     """
 
@@ -54,12 +54,12 @@ class PretrainedDetector:
     Attributes:
         kind: ``faster_rcnn``, ``retinanet`` or ``fcos``.
         taps: names of the units that feed its pyramid, the finest first.
-        finest: stride of the first of them in pixels of the input; ``extra`` levels behind the last.
+        finest: stride of the first of them in pixels of the input; ``extra`` the number of levels after the last.
         width: channels of every level.
-        sizes: of the anchors of each level in pixels.
+        sizes: of each level's anchors, in pixels.
         linear: widths of the box head's linear layers; empty for one stage.
         proposals: kept for the second stage.
-        weights: of all but the backbone under their names in torchvision; empty where there are none.
+        weights: of all but the backbone, under their names in torchvision; empty if there are none.
         outputs: number of classes of ``weights``, including the background in two-stage detectors.
         classes: name of each output; empty where unknown.
     """
@@ -78,7 +78,7 @@ class PretrainedDetector:
     classes: tuple[str, ...] = ()
 
     def stands_on(self, taps: Sequence[Named], extra: int) -> bool:
-        """Return whether a pyramid on the units ``taps`` with ``extra`` levels behind is the detector's own."""
+        """Return whether a pyramid on the units ``taps`` with ``extra`` further levels is the detector's own."""
         return (tuple(tap.name for tap in taps), extra) == (self.taps, self.extra)
 
 

@@ -13,7 +13,7 @@ SpaceError                  everything below; the message is one line for people
 
 
 class SpaceError(Exception):
-    """Anything wrong with a structure; ``str(error)`` is one line that says what to do."""
+    """Anything wrong with a structure; ``str(error)`` is one line that tells what to do."""
 
 
 class PluginError(SpaceError):
@@ -45,4 +45,4 @@ class CandidateError(SpaceError):
 
 
 class RangeError(SpaceError):
-    """A range is empty, upside down or outside what the decision can do."""
+    """A range is empty, reversed or beyond what the decision can do."""

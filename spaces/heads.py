@@ -1,4 +1,4 @@
-"""Pieces that tasks build their heads from: pooling of maps and tokens, and a small MLP."""
+"""Parts of tasks' heads: pooling of maps and tokens, and a small MLP."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from spaces.errors import SurgeryError
 MAP_POOLINGS = ("avg", "max", "avgmax", "gem")
 TOKEN_POOLINGS = ("cls", "mean", "attention")
 TEXT_POOLINGS = ("cls", "mean", "attention", "max", "last")
-"""Of texts, whose padding is known: ``cls`` where there is a class token, ``last`` where no token sees what follows."""
+"""Poolings of texts, whose padding is known: ``cls`` with a class token, ``last`` if no token sees later ones."""
 _MOST_PREFIX_TOKENS = 16
 """Tokens that a vision transformer may have before its patches: a class token, registers, a distillation token."""
 LEARNT_POOLINGS = ("gem", "attention")
-"""Those with parameters of their own."""
+"""Poolings with parameters of their own."""
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 
 
@@ -27,7 +27,7 @@ class Tap:
     """The output of one unit, which a head may ask for.
 
     Attributes:
-        unit: the unit's place in the chain, counted from 0; ``name`` its module path.
+        unit: index of the unit in the chain; ``name`` its module path.
         reduction: height of the network's input over the height of this output.
         shape: without the batch, as ``Features.shape``; ``channels_last`` likewise.
     """
@@ -43,10 +43,10 @@ class Tap:
         return self.shape[0] if len(self.shape) == 3 and not self.channels_last else self.shape[-1]
 
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return height and width of the map that this output is for an input of ``size`` (height, width) pixels.
+        """Return height and width of this output as a map, for an input of ``size`` (height, width) pixels.
 
         Raises:
-            SurgeryError: its tokens are no grid of square patches.
+            SurgeryError: its tokens are not a grid of square patches.
         """
         if len(self.shape) == 2:
             return patch_grid(self.shape[0], size)
@@ -55,7 +55,7 @@ class Tap:
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """Outputs of several units for the same samples, in the order of the units; a batch of them as a tensor is one."""
+    """Outputs of several units for the same samples, in the order of the units; batches like a single tensor."""
 
     tensors: tuple[Tensor, ...]
 
@@ -76,20 +76,20 @@ class Maps:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a head is attached to.
+    """The features that a head is attached to.
 
-    A head that needs more than the last unit's output has an attribute ``taps``, the places of units
-    (``Tap.unit``) in ascending order; it is then called with a tuple of their outputs instead of one tensor.
+    A head that needs more than the last unit's output has an attribute ``taps``, the indices of units (``Tap.unit``)
+    in ascending order; it is then called with a tuple of their outputs instead of one tensor.
 
     Attributes:
         shape: ``(C, H, W)``, ``(H, W, C)`` when ``channels_last``, ``(tokens, C)`` or ``(C,)``; no batch.
-        class_token: index of the class token among the tokens; None where there is none.
-        masked: the last channel is no feature: it is 1 for real tokens and 0 for padding.
-        causal: a token has seen only those before it, so the last one represents the whole text.
-        taps: the last unit's output at each reduction, the finest first; the last of them is what ``shape`` is of.
-        input_size: height and width of the network's input; None where unknown.
+        class_token: index of the class token among the tokens; None if there is none.
+        masked: whether the last channel is a mask: 1 for real tokens and 0 for padding.
+        causal: whether a token has seen only earlier ones, so that the last one represents the whole text.
+        taps: the last unit's output at each reduction, the finest first; the last of them has the shape ``shape``.
+        input_size: height and width of the network's input; None if unknown.
         detector: the pretrained detector whose backbone the chain is; None for other chains.
-        detector_taps: the units that feed its own pyramid; empty where one of them was removed.
+        detector_taps: the units that feed its own pyramid; empty if one of them was removed.
     """
 
     shape: tuple[int, ...]
@@ -113,7 +113,7 @@ class Features:
 
     @property
     def poolings(self) -> tuple[str, ...]:
-        """Ways in which these features can become one vector; empty when they are one already."""
+        """Ways to pool these features into one vector; empty if they are one already."""
         if len(self.shape) == 3:
             return MAP_POOLINGS
         if len(self.shape) == 2 and self.masked:
@@ -129,7 +129,7 @@ class HeadChoice:
     """A head: pooling, then hidden layers of ``widths`` neurons, then the output layer.
 
     Attributes:
-        pooling: one of ``Features.poolings``; the features' first one where it does not apply.
+        pooling: one of ``Features.poolings``; the first of them if it does not apply.
         norm: whether the pooled vector is layer-normalised.
         dropout: share of inputs zeroed before every linear layer.
     """
@@ -142,10 +142,10 @@ class HeadChoice:
 
 
 def patch_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of the square patches of an image of ``size`` that the last of ``tokens`` are.
+    """Return rows and columns of the square patches of an image of ``size`` that the last ``tokens`` represent.
 
     Raises:
-        SurgeryError: no such patches.
+        SurgeryError: there are no such patches.
     """
     patches = range(1, min(size) + 1)
     # Class and register tokens come first. Patches that fill the image are more likely than those that leave a rest.
@@ -157,13 +157,13 @@ def patch_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
 
 
 class MapLayout(nn.Module):
-    """Lays a unit's output out as maps ``(N, C, h, w)``: maps, maps with channels last, or tokens of patches."""
+    """Arranges a unit's output as maps ``(N, C, h, w)``: maps, maps with channels last, or tokens of patches."""
 
     def __init__(self, tap: Tap, size: tuple[int, int]) -> None:
-        """Read the layout off ``tap``, for inputs of ``size`` (height, width) pixels.
+        """Derive the layout from ``tap``, for inputs of ``size`` (height, width) pixels.
 
         Raises:
-            SurgeryError: its tokens are no grid of square patches.
+            SurgeryError: its tokens are not a grid of square patches.
         """
         super().__init__()
         self.rows, self.columns = tap.grid(size)
@@ -203,8 +203,8 @@ class MapPool(nn.Module):
 class TokenPool(nn.Module):
     """Pools tokens ``(N, T, C)`` to ``(N, C)``: class token, last token, mean, maximum, or a learnt weighted mean.
 
-    With ``masked`` the tokens are ``(N, T, C + 1)``; the last channel says which are real (1), and the others
-    count for nothing.
+    With ``masked`` the tokens are ``(N, T, C + 1)``; the last channel is 1 for real tokens, and the others are
+    ignored.
     """
 
     def __init__(self, kind: str, channels: int, class_token: int | None, *, masked: bool = False) -> None:
@@ -232,13 +232,13 @@ class TokenPool(nn.Module):
             return silent.amax(dim=1)
         if real is None:
             return tokens.mean(dim=1)
-        # In float32: the sum over a long text may be more than half precision holds.
+        # In float32: the sum over a long text may exceed half precision.
         total = (tokens.float() * real).sum(dim=1) / real.float().sum(dim=1).clamp(min=1)
         return total.to(tokens.dtype)
 
 
 def pool(features: Features, kind: str) -> tuple[nn.Module, int]:
-    """Return a module that turns the features into one vector a sample, and that vector's length.
+    """Return a module that turns the features into one vector per sample, and that vector's length.
 
     Raises:
         SurgeryError: features of a shape that no head can be attached to.
@@ -255,7 +255,7 @@ def pool(features: Features, kind: str) -> tuple[nn.Module, int]:
 
 
 def mlp(width: int, outputs: int, choice: HeadChoice) -> nn.Sequential:
-    """Return ``width`` -> hidden layers -> ``outputs``; the output layer has no activation behind it."""
+    """Return ``width`` -> hidden layers -> ``outputs``; no activation follows the output layer."""
     layers: list[nn.Module] = [nn.LayerNorm(width)] if choice.norm else []
     for hidden in choice.widths:
         layers += [*_dropout(choice.dropout), nn.Linear(width, hidden), ACTIVATIONS[choice.activation]()]
@@ -272,7 +272,7 @@ def vector_head(features: Features, outputs: int, choice: HeadChoice) -> nn.Sequ
 def last_layer(head: nn.Module) -> tuple[nn.Sequential, nn.Linear] | None:
     """Return the part of ``head`` before its last linear layer, and that layer.
 
-    None for a head that is no sequence of layers, or in which something that learns follows it.
+    None for a head that is not a sequence of layers, or in which learning layers follow it.
     """
     if not isinstance(head, nn.Sequential):
         return None

@@ -1,4 +1,4 @@
-"""Plug-ins of a room: every module of its folder without a leading underscore, then entry points."""
+"""Plug-ins of a package: every module in its folder without a leading underscore, then entry points."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load(package: str, attribute: str, group: str | None = None) -> dict[str, An
 
 def _own(package: str, attribute: str) -> Iterator[tuple[str, Any]]:
     room = import_module(package)
-    for module in sorted(iter_modules(room.__path__), key=lambda found: found.name):
+    for module in sorted(iter_modules(room.__path__), key=lambda info: info.name):
         if module.name.startswith("_"):
             continue
         path = f"{package}.{module.name}"
@@ -55,6 +55,6 @@ def _installed(group: str | None) -> Iterator[tuple[str, Any]]:
         origin = f"entry point '{entry.name}' ({group}) of {owner}"
         try:
             plugin = entry.load()
-        except Exception as error:  # third-party code may fail in any way; the line must name its owner
+        except Exception as error:  # third-party code may fail in any way; the error must name its owner
             raise PluginError(f"{origin} does not load: {error}; repair or uninstall {owner}") from error
         yield origin, plugin

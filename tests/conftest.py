@@ -10,6 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO
 
+import migrations_once  # noqa: F401
 import numpy as np
 import pytest
 import torch
@@ -30,6 +31,13 @@ def pytest_runtestloop() -> None:
     gc.enable()
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Give slow tests the time they take beside others: tracing a detector takes half a minute of a core of its own."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(1800))
 
 
 @pytest.hookimpl(trylast=True)
@@ -84,7 +92,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.delenv("FTSEARCH_STORAGE", raising=False)
 
 
-_LOADED = ["search.api", "search.workers.worker"]
+_LOADED = ["search.api", "search.workers.worker", "migrations_once"]
 _PROLOGUE = """\
 import os, sys
 os.environ.clear()

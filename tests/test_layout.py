@@ -51,10 +51,9 @@ def test_the_import_contracts_hold() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_every_module_has_its_test(module: Path) -> None:
-    expected = ROOT / "tests" / module.parent / f"test_{module.name}"
-    assert expected.exists(), f"{module} needs {expected.relative_to(ROOT)}"
+def test_every_module_has_its_test() -> None:
+    expected = [Path("tests") / module.parent / f"test_{module.name}" for module in MODULES]
+    assert [str(test) for test in expected if not (ROOT / test).exists()] == []
 
 
 def test_no_test_folder_is_a_package() -> None:

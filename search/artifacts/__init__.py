@@ -1,1 +1,1 @@
-"""Files that outlast a process: stores of checkpoints, and files that are being written."""
+"""Files that outlive a process: stores of checkpoints, and files being written."""

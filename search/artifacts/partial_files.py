@@ -1,6 +1,6 @@
 """Files being written: their temporary names identify the writer, so that those of a dead one are recognised.
 
-A process that is killed cannot clean up after itself. Its temporary files bear its machine, number and start, so that
+A killed process cannot clean up after itself. Its temporary files carry its machine, process id and start time, so that
 others can tell them from files that are still being written.
 """
 
@@ -21,7 +21,7 @@ import psutil
 
 PREFIX = ".partial-"
 _STRANGERS_S = 24 * 3600.0
-"""Age at which a file of another machine, or of an older version, counts as abandoned: no write takes that long."""
+"""Age at which a file of another machine or an older version counts as abandoned: no write takes that long."""
 _CLOCK_S = 5.0
 """Seconds by which two readings of a process's start time may differ."""
 
@@ -33,12 +33,12 @@ def name_for(suffix: str = "") -> str:
 
 @contextmanager
 def whole(path: Path, mode: int = 0o666) -> Iterator[Path]:
-    """Give a new, empty file beside ``path``, whose folder exists, that takes its place if the block succeeds.
+    """Yield a new, empty file beside ``path``, whose folder exists, that replaces it if the block succeeds.
 
     Its permissions are ``mode`` as the process's umask and the folder allow: several users may share a folder.
 
     Raises:
-        OSError: it cannot be written; ``path`` is as it was.
+        OSError: it cannot be written; ``path`` is unchanged.
     """
     temporary = path.parent / name_for(path.suffix)
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
@@ -51,7 +51,7 @@ def whole(path: Path, mode: int = 0o666) -> Iterator[Path]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put ``content`` at ``path``, whose folder exists, and on the disk: all of it or, with an ``OSError``, nothing."""
+    """Write ``content`` durably to ``path``, whose folder exists: all of it or, with an ``OSError``, nothing."""
     with whole(path) as temporary, temporary.open("wb") as file:
         file.write(content)
         file.flush()
@@ -70,7 +70,7 @@ def is_left(path: Path) -> bool:
 
 
 def sweep(folder: Path, pattern: str = f"{PREFIX}*") -> int:
-    """Remove what dead processes left in ``folder`` under names of this ``pattern``; return how much that was."""
+    """Remove what dead processes left in ``folder`` under names of this ``pattern``; return the number of removals."""
     removed = 0
     try:
         leftovers = [path for path in folder.glob(pattern) if is_left(path)]
@@ -82,7 +82,7 @@ def sweep(folder: Path, pattern: str = f"{PREFIX}*") -> int:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-        except OSError:  # another process was quicker, or it is another user's
+        except OSError:  # another process was faster, or it is another user's
             continue
         removed += 1
     return removed
@@ -90,7 +90,7 @@ def sweep(folder: Path, pattern: str = f"{PREFIX}*") -> int:
 
 @cache
 def _machine() -> str:
-    """Return a name of this machine, or container, without the characters that part a file's name."""
+    """Return a name of this machine, or container, without the characters that separate parts of a file name."""
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
@@ -103,5 +103,5 @@ def _lives(process: int, start: float) -> bool:
         return abs(_start(process) - start) < _CLOCK_S and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-    except psutil.Error:  # it is there, and not ours
+    except psutil.Error:  # it exists, and is not ours
         return True

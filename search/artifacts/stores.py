@@ -1,4 +1,4 @@
-"""Where checkpoints are kept: a folder that all workers reach, or a bucket. Bytes in, bytes out, by name.
+"""Stores of checkpoints: a folder that all workers can reach, or a bucket. Bytes in, bytes out, by name.
 
 A name is relative and stays below its root. A local write is atomic: temporary name, sync, rename.
 """
@@ -30,14 +30,14 @@ logger = logging.getLogger(__name__)
 class ArtifactStore(ABC):
     """Keeps bytes under names such as ``resume-00003/epoch-00002.safetensors``.
 
-    Every method raises ``TrialError`` (kind ``disk``) when the place cannot be reached, and ``UserError`` for a
-    name that would lead out of it.
+    Every method raises ``TrialError`` (kind ``disk``) if the place cannot be reached, and ``UserError`` for a name that
+    leads out of it.
     """
 
     @property
     @abstractmethod
     def address(self) -> str:
-        """Where it is, as the store keeps it and people read it."""
+        """Where it is, as stored and shown to people."""
 
     @abstractmethod
     def put(self, name: str, content: bytes) -> None:
@@ -49,7 +49,7 @@ class ArtifactStore(ABC):
 
     @abstractmethod
     def remove(self, name: str) -> None:
-        """Remove what is kept under ``name``; nothing there is no error."""
+        """Remove what is kept under ``name``, if anything."""
 
     @abstractmethod
     def remove_all(self, begin: str) -> None:
@@ -57,15 +57,15 @@ class ArtifactStore(ABC):
 
     @abstractmethod
     def names(self) -> tuple[str, ...]:
-        """Return the names of all that is kept; there may be other things beside them."""
+        """Return the names of everything kept; there may be other files beside it."""
 
     @abstractmethod
     def sweep_partial(self) -> None:
-        """Remove what processes left that died while they wrote."""
+        """Remove what processes that died while writing left behind."""
 
     @property
     def is_there(self) -> bool:
-        """Whether the place still is the study's: a folder may be removed, or its share be gone."""
+        """Whether the place is still the study's: a folder may be removed, or its network share gone."""
         return True
 
 
@@ -74,7 +74,7 @@ class Folder(ArtifactStore):
     """A folder, of this machine or shared by all of them.
 
     Attributes:
-        key: of the study whose place it is: nothing is written where its mark is gone; empty: that is not looked at.
+        key: of the study whose place it is: nothing is written once its mark is gone; empty: the mark is not checked.
     """
 
     root: Path
@@ -118,7 +118,7 @@ class Folder(ArtifactStore):
         place = self.path(folder) if folder else self.root
         try:
             for key in list(place.glob(f"{escape(stem)}*")):
-                is_folder = key.is_dir() and not key.is_symlink()  # what a link leads to is somebody else's
+                is_folder = key.is_dir() and not key.is_symlink()  # a link's target is somebody else's
                 for path in list(key.glob("*")) if is_folder else (key,):
                     path.unlink(missing_ok=True)
                 if is_folder:
@@ -146,7 +146,7 @@ class Folder(ArtifactStore):
         return not self.key or (self.root / _mark(self.key)).is_file()
 
     def _remove_empty(self, place: Path) -> None:
-        """Remove the folder ``place`` if nothing is in it; another process may be quicker, or put something in."""
+        """Remove the folder ``place`` if it is empty; another process may be faster, or write to it."""
         if place != self.root:
             with suppress(FileNotFoundError, NotADirectoryError):
                 if not any(place.iterdir()):
@@ -154,7 +154,7 @@ class Folder(ArtifactStore):
                         place.rmdir()
 
     def path(self, name: str) -> Path:
-        """Return where ``name`` is kept.
+        """Return the path of ``name``.
 
         Raises:
             UserError: it would be outside of the folder.
@@ -166,7 +166,7 @@ class Folder(ArtifactStore):
 
 
 class ObjectStorage(Protocol):
-    """What a bucket must be able to do: Optuna's artifact stores have this form."""
+    """The operations of a bucket, in the form of Optuna's artifact stores."""
 
     def open_reader(self, artifact_id: str) -> BinaryIO: ...
     def write(self, artifact_id: str, content_body: BinaryIO) -> None: ...
@@ -202,8 +202,8 @@ class Bucket(ArtifactStore):
 
     def remove_all(self, begin: str) -> None:
         def remove(key: str) -> None:
-            for found in list(self.objects.names(key)):
-                self.objects.remove(found)
+            for stored in list(self.objects.names(key)):
+                self.objects.remove(stored)
 
         self._try("remove", begin, remove)
 
@@ -217,7 +217,7 @@ class Bucket(ArtifactStore):
         return tuple(sorted(name for name in keys if _NAME.fullmatch(name)))
 
     def sweep_partial(self) -> None:
-        """Do nothing: a bucket shows nothing that is not whole."""
+        """Do nothing: a bucket shows only complete objects."""
 
     def _try(self, verb: str, name: str, act: Callable[[str], Any]) -> Any:
         key = f"{self.prefix}/{name}" if self.prefix else name
@@ -225,7 +225,7 @@ class Bucket(ArtifactStore):
         try:
             return act(key)
         except Exception as error:
-            # Every object store has errors of its own, and none of them is this program's.
+            # Every object store has its own errors, none of them this program's.
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise TrialError(
                 f"cannot {verb} the checkpoint {self.scheme}://{self.name}/{key}: {reason}", "disk"
@@ -236,7 +236,7 @@ def checked(name: str) -> str:
     """Return ``name`` if it is relative and stays below where it is put.
 
     Raises:
-        UserError: it has an empty part, ``..``, a leading slash or dot, or characters that some place forbids.
+        UserError: it has an empty part, ``..``, a leading slash or dot, or characters that some stores forbid.
     """
     if not _NAME.fullmatch(name):
         raise UserError(f"expected an artifact name of letters, digits and .-_ below its root, got {name!r}")
@@ -265,7 +265,7 @@ def open_artifact_store(address: str, bucket: Callable[[str], ObjectStorage]) ->
 
 
 def claim_place(artifact_store: ArtifactStore, key: str) -> None:
-    """Mark ``artifact_store`` as the place of the study with this ``key``; shows at once whether it can be written.
+    """Mark ``artifact_store`` as the place of the study with this ``key``, which shows at once whether it is writable.
 
     Raises:
         UserError: it cannot be written.
@@ -277,7 +277,7 @@ def claim_place(artifact_store: ArtifactStore, key: str) -> None:
 
 
 def gone(artifact_store: ArtifactStore) -> str:
-    """Return what is to be done when the place of a study's checkpoints has vanished, in a line."""
+    """Return advice, in one line, for when the place of a study's checkpoints has vanished."""
     return (
         f"the folder of the study's checkpoints is gone: {artifact_store.address}; put it back or mount it again, or "
         "recreate it with `ftsearch artifacts STUDY --repair`"
@@ -288,7 +288,7 @@ def find_place(artifact_store: ArtifactStore, key: str) -> None:
     """Check that ``artifact_store`` is the place of the study with this ``key``.
 
     Raises:
-        UserError: it is not: a folder of another machine, or another study's.
+        UserError: it is not: it is a folder of another machine, or another study's.
     """
     if not is_place(artifact_store, key):
         raise UserError(
@@ -300,7 +300,7 @@ def find_place(artifact_store: ArtifactStore, key: str) -> None:
 
 def is_place(artifact_store: ArtifactStore, key: str) -> bool:
     """Return whether ``artifact_store`` is the place of the study with this ``key``, and can be reached."""
-    if not _KEY.fullmatch(key):  # the store says it, to which many can write
+    if not _KEY.fullmatch(key):  # from the store, which many can write to
         return False
     try:
         return artifact_store.get(_mark(key)) == key.encode()
@@ -309,9 +309,9 @@ def is_place(artifact_store: ArtifactStore, key: str) -> bool:
 
 
 def clear(artifact_store: ArtifactStore, key: str, names: Iterable[str]) -> None:
-    """Remove what a study keeps in ``artifact_store``: checkpoints of these ``names``, all for resuming, its mark.
+    """Remove what a study keeps in ``artifact_store``: checkpoints with these ``names``, all for resuming, its mark.
 
-    Where no other study keeps anything, checkpoints that nobody remembers go too.
+    If no other study keeps anything there, orphaned checkpoints are removed too.
     """
     listed = artifact_store.names()
     strays = filter(is_checkpoint, listed) if is_sole(listed, key) else ()
@@ -323,7 +323,7 @@ def clear(artifact_store: ArtifactStore, key: str, names: Iterable[str]) -> None
 
 
 def remove_checkpoint(artifact_store: ArtifactStore, name: str) -> None:
-    """Remove the checkpoint called ``name`` in the store; anything else that the store may name stays."""
+    """Remove the checkpoint ``name``; anything else that the store may name stays."""
     if is_checkpoint(name):
         artifact_store.remove(name)
     else:
@@ -331,19 +331,19 @@ def remove_checkpoint(artifact_store: ArtifactStore, name: str) -> None:
 
 
 def is_checkpoint(name: str) -> bool:
-    """Return whether ``name`` is one that checkpoints have which are kept for good."""
+    """Return whether ``name`` is that of a permanent checkpoint."""
     return bool(_CHECKPOINT.fullmatch(name))
 
 
 def is_sole(listed: Iterable[str], key: str) -> bool:
-    """Return whether a place with these names is the study's with this ``key``, and no other's."""
+    """Return whether a place with these names belongs only to the study with this ``key``."""
     return [name for name in listed if name.startswith(_MARK)] == [_mark(key)]
 
 
 def resuming(key: str, number: int | None = None) -> str:
-    """Return where the checkpoints for resuming trial ``number`` lie, or how all such places begin.
+    """Return the prefix of the checkpoints for resuming trial ``number``, or of all such checkpoints.
 
-    The study's key is in it: two stores may hold studies of one name that share a folder.
+    It contains the study's key: studies of the same name in two stores may share a folder.
     """
     return f"{_RESUME}{key[:8]}-" + ("" if number is None else f"{number:05d}/")
 

@@ -52,17 +52,17 @@ def build_app() -> typer.Typer:
         ] = False,
     ) -> None: ...
 
-    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__) if found.name[0] != "_"]
-    for module in sorted(modules, key=lambda found: (SECTIONS.index(found.SECTION), found.ORDER)):
+    modules = [import_module(f"{__name__}.{info.name}") for info in iter_modules(__path__) if info.name[0] != "_"]
+    for module in sorted(modules, key=lambda one: (SECTIONS.index(one.SECTION), one.ORDER)):
         name = module.__name__.rsplit(".", 1)[1].replace("_", "-")
         app.command(name, rich_help_panel=module.SECTION, help=module.__doc__)(module.command)
     return app
 
 
 def _hide_password() -> None:
-    """Start this process again when the URL of a database server is on its command line, which anybody can read.
+    """Restart this process if the URL of a database server is on its command line, which anybody can read.
 
-    It may hold a password in more places than one, so it goes through the environment then, which only this user can.
+    It may hold passwords in several places, so it is passed in the environment, which only this user can read.
     """
 
     words, kept, url = list(sys.orig_argv), [], None
@@ -70,9 +70,9 @@ def _hide_password() -> None:
         word = words.pop(0)
         if word == "--storage" and words:
             word = f"--storage={words.pop(0)}"
-        found = word.removeprefix("--storage=") if word.startswith("--storage=") else None
-        if found is not None and "://" in found and not found.startswith("sqlite"):
-            url = found
+        given = word.removeprefix("--storage=") if word.startswith("--storage=") else None
+        if given is not None and "://" in given and not given.startswith("sqlite"):
+            url = given
         else:
             kept.append(word)
     if url is not None:
@@ -80,13 +80,13 @@ def _hide_password() -> None:
 
 
 def _prepare_streams() -> None:
-    """Make sure that everything can be printed, be it to nowhere."""
+    """Make sure that everything can be printed, even to nowhere."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # a caller has closed it
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
+            stream.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
 
 
 def _shown(error: Exception) -> str:

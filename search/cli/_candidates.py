@@ -20,7 +20,7 @@ class Pointed:
 
     Attributes:
         label: for people: ``trial 3 of flowers``, or the file's path.
-        base_size: input size of its study; None where that is not known.
+        base_size: input size of its study; None if unknown.
         trial: its record; None for a file.
     """
 
@@ -41,7 +41,7 @@ def read_file(text: str) -> Pointed:
 
 
 def study_of(text: str) -> str:
-    """Return the study in ``STUDY:TRIAL``; empty where there is none."""
+    """Return the study in ``STUDY:TRIAL``; empty if there is none."""
     return text.rpartition(":")[0]
 
 
@@ -50,7 +50,7 @@ def read_trial(engine: Engine, text: str, study: str = "") -> Pointed:
 
     Raises:
         NotFoundError: no such study or trial.
-        UserError: it points at nothing that can be read, or the trial has no candidate yet.
+        UserError: it does not name anything readable, or the trial has no candidate yet.
     """
     name, _, wanted = text.rpartition(":")
     name = name or study

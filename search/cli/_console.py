@@ -1,4 +1,4 @@
-"""What commands share: the console, log handlers, the storage option, formatted numbers."""
+"""Shared by commands: the console, log handlers, the storage option, formatted numbers."""
 
 from __future__ import annotations
 
@@ -60,16 +60,16 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:
-    """Return text of which the parts that come with a style, ``("Next:", "bold")``, have it."""
+    """Return text in which parts given with a style, ``("Next:", "bold")``, have that style."""
     from rich.text import Text
 
     return Text.assemble(*parts)
 
 
 def process_begin() -> float | None:
-    """Return when this process started, by ``time.monotonic``: a user also waits for libraries to load.
+    """Return the start of this process by ``time.monotonic``: users also wait for libraries to load.
 
-    None where the command line is called from another program.
+    None if the command line is called from another program.
     """
     import time
 
@@ -112,7 +112,7 @@ def open_store(given: str | None) -> AbstractContextManager[Engine]:
 
 
 def seconds_of(option: str, text: str | None) -> float | None:
-    """Return the seconds of a duration given as ``option``; None when it was not given.
+    """Return the seconds of a duration given as ``option``; None if it was not given.
 
     Raises:
         UserError: it is not a duration above 0.
@@ -152,7 +152,7 @@ def log_to(stream_console: Console | None = None, level: int = logging.INFO) -> 
     """Send log lines to ``stream_console`` (with a progress bar below them), or plain to stderr."""
     root = logging.getLogger()
     for old in [handler for handler in root.handlers if handler.name == _HANDLER]:
-        root.removeHandler(old)  # ours of a former command; a host program's handlers are its own
+        root.removeHandler(old)  # ours from an earlier command; a host program keeps its own
     handler: logging.Handler
     if stream_console is not None:
         from rich.logging import RichHandler

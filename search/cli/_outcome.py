@@ -1,4 +1,4 @@
-"""What a run prints at its end: ranking, gain, report, the next command."""
+"""The output at the end of a run: ranking, gain, report, the next command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROWS = 10
 
 
 def show(screen: Console, result: StudyResult, file: Path, storage: str | None) -> None:
-    """Print the end of a run of the study in ``file``; commands to type next name the ``storage`` that was given."""
+    """Print the end of a run of the study in ``file``; suggested commands include the given ``storage``."""
     from search.store.connection import shown
 
     where = f" --storage {shown(storage)}" if storage and storage != os.environ.get("FTSEARCH_STORAGE") else ""
@@ -48,7 +48,7 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
 
 
 def show_choice(screen: Console, study: StudyRecord) -> None:
-    """Print how the winner was chosen among the best few; nothing where the search alone chose."""
+    """Print how the winner was chosen among the best few; nothing if the search alone chose."""
     from search.report import final
 
     if chosen := final.choice_sentence(study):
@@ -56,7 +56,7 @@ def show_choice(screen: Console, study: StudyRecord) -> None:
 
 
 def show_model(screen: Console, study: StudyRecord, folder: Path | None = None) -> None:
-    """Print which model there is to use; ``folder`` is where it was exported to."""
+    """Print which model is ready for use; ``folder`` is where it was exported."""
     from search.report import final
 
     if model := final.model_sentence(study):

@@ -18,14 +18,14 @@ Written = Callable[[PredictedItem], PredictedItem]
 
 
 def writer(model: Model, items: Sequence[Item], root: Path, pictures: Path | None, masks: Path | None) -> Written:
-    """Return what writes a prediction's picture and mask, where a folder is given for them, and lets go of the mask.
+    """Return a function that writes a prediction's picture and mask to the folders given, then releases the mask.
 
     Raises:
-        UserError: an image that is read would be written over.
+        UserError: an input image would be overwritten.
     """
     if pictures is None and masks is None:
         return _without_mask
-    from search.model import drawing  # colours of figures, which take their time to load
+    from search.model import drawing  # the colours of figures are slow to load
 
     paths = [item for item in items if isinstance(item, Path)]
     drawn = drawing.places(pictures, paths, root, ".jpg") if pictures is not None else {}
@@ -110,7 +110,7 @@ def _words(prediction: PredictedItem, predicts: str, *, is_number: bool) -> str:
 
 
 def _plain(prediction: PredictedItem, predicts: str) -> dict[str, Any]:
-    """Return a prediction as JSON has it."""
+    """Return a prediction as JSON data."""
     source, predicted = prediction.source, prediction.predicted
     entry: dict[str, Any] = {"file": prediction.name}
     if isinstance(source, Text):

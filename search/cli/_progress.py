@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def show(screen: Console, noun: str = "trial") -> Iterator[Observer]:
-    """Return an observer that draws bars on a terminal and prints lines elsewhere; ``noun`` is what it watches."""
+    """Return an observer that draws bars on a terminal and prints lines elsewhere; ``noun`` names what it observes."""
     if not screen.is_terminal:
         log_to()
         yield Lines(screen, noun)
@@ -42,7 +42,7 @@ def show(screen: Console, noun: str = "trial") -> Iterator[Observer]:
 
 
 class Lines:
-    """One line an event, for logs and pipes."""
+    """One line per event, for logs and pipes."""
 
     def __init__(self, screen: Console, noun: str = "trial") -> None:
         self._screen = screen

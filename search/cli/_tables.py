@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 _GAP = 2
 _LEAST = 40
-"""Columns that the words need beside a row; with fewer, they go below it."""
+"""Columns that the words need beside a row; with fewer, they are printed below it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Rows of short cells, perhaps with words behind them, in the widest form that fits the terminal.
+    """Rows of short cells, optionally followed by words, in the widest form that fits the terminal.
 
-    A table with the words as its last column; a table with the words of each row on lines of their own; or, where not
-    even the short cells fit, a block for every row with ``heading value`` pairs that are never split.
+    A table with the words as its last column; a table with the words of each row on lines of their own; or, if not even
+    the short cells fit, a block per row of ``heading value`` pairs that are never split.
 
     Attributes:
         headings: of the short columns.
@@ -104,7 +104,7 @@ class Sheet:
 
 
 def _width(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return the number of terminal columns that a text takes."""
     from rich.cells import cell_len
 
     return cell_len(text)

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from spaces.chains.probe import UnitFacts
 
 _MOST = 0.6
-"""Share of the computation above which one unit is practically the whole network."""
+"""Share of the computation above which a unit is practically the whole network."""
 
 
 def show_dominant(screen: Console, facts: Sequence[UnitFacts]) -> None:
-    """Print a remark if one unit does most of the computation: little is left to freeze or to cut then."""
+    """Print a remark if one unit does most of the computation, which leaves little to freeze or cut."""
     unit = max(facts, key=lambda one: one.macs)
     total = sum(one.macs for one in facts)
     if unit.macs > _MOST * total:

@@ -71,5 +71,5 @@ def _row(backbone: Backbone) -> tuple[str, int | None, float | None, float | Non
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Return what to sort by so that ``resnet18`` comes before ``resnet101``."""
+    """Return a sort key by which ``resnet18`` comes before ``resnet101``."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"\d+|\D+", name)]

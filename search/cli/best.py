@@ -40,7 +40,7 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
             plain(best)
             | {"checkpoint": name if is_there else None}
             | {"tied": [trial.number for trial in record.tied]}
-            | {"overlaps": [asdict(found) for found in record.dataset.overlaps]}
+            | {"overlaps": [asdict(overlap) for overlap in record.dataset.overlaps]}
             | {"final": asdict(model) if model else None, "contenders": chosen}
             | front
         )

@@ -65,7 +65,7 @@ def command(
 
 
 def _awaited(url: str) -> Engine:
-    """Return an engine on the store at ``url``; one that nobody has made yet is waited for."""
+    """Return an engine on the store at ``url``, waiting for one that does not exist yet."""
     import time
 
     from search.cli._console import console

@@ -38,7 +38,7 @@ def command(
     from spaces.networks.differences import decisions_apart, described, units_apart
 
     pointed = _pointed((first, second), study, storage)
-    one, other = (described(found.candidate, found.base_size) for found in pointed)
+    one, other = (described(candidate.candidate, candidate.base_size) for candidate in pointed)
     if as_json:
         print_json(
             {
@@ -54,7 +54,9 @@ def command(
         )
         return
     _print(console(), pointed, one, other, everything=everything)
-    for record in {found.study.name: found.study for found in pointed if found.study is not None}.values():
+    for record in {
+        candidate.study.name: candidate.study for candidate in pointed if candidate.study is not None
+    }.values():
         _outcome.show_warnings(console(), record)
 
 
@@ -70,7 +72,7 @@ def _pointed(texts: tuple[str, str], study: str, storage: str | None) -> list[Po
         if engine is not None and not default:
             from search.store import reading
 
-            names = [found.name for found in reading.list_studies(engine)]
+            names = [summary.name for summary in reading.list_studies(engine)]
             default = names[0] if len(names) == 1 else ""
         return [
             read_file(text) if is_file(text) or engine is None else read_trial(engine, text, default) for text in texts
@@ -84,11 +86,15 @@ def _print(
     from search.report import tables, theme
     from spaces.networks.differences import decisions_apart, units_apart
 
-    for letter, found, shape in zip("AB", pointed, (one, other), strict=True):
-        value = f", {found.study.metric} {theme.number(found.trial.value)}" if found.study and found.trial else ""
+    for letter, candidate, shape in zip("AB", pointed, (one, other), strict=True):
+        value = (
+            f", {candidate.study.metric} {theme.number(candidate.trial.value)}"
+            if candidate.study and candidate.trial
+            else ""
+        )
         size = "x".join(map(str, shape.input_size))
         screen.print(
-            styled((letter, "bold"), f"  {found.label}: {shape.label} ({shape.weights}) at {size}{value}"),
+            styled((letter, "bold"), f"  {candidate.label}: {shape.label} ({shape.weights}) at {size}{value}"),
             soft_wrap=True,
         )
     decisions = decisions_apart(one, other)
@@ -116,7 +122,7 @@ def _print(
         styles.append("")
     screen.print(styled("\n", ("Units", "bold")))
     screen.print(Sheet(("unit", "A", "B"), rows, left=("unit", "A", "B"), styles=styles))
-    trials = [found.trial for found in pointed if found.trial is not None]
+    trials = [candidate.trial for candidate in pointed if candidate.trial is not None]
     if len(trials) == 2:
         _results(screen, tables.results(trials))
 

@@ -9,7 +9,7 @@ import typer
 
 SECTION, ORDER = "Search", 0
 _LONGEST = 64
-"""Characters that the name of a study may have."""
+"""Characters allowed in the name of a study."""
 
 
 def command(

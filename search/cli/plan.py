@@ -120,7 +120,7 @@ def _decisions(screen: Console, runtime: StudyRuntime) -> None:
 
 
 def _starts(screen: Console, runtime: StudyRuntime) -> None:
-    """Say how far from the pretrained function each single change begins, measured on validation images."""
+    """Print how far from the pretrained function each single change starts, measured on validation images."""
     import time
 
     from search.cli._tables import Sheet
@@ -187,7 +187,7 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
 
 
 def _first(screen: Console, runtime: StudyRuntime) -> None:
-    """Say what is tried first, and why."""
+    """Print what is tried first, and why."""
     from search.cli._tables import Sheet
     from search.trials.portfolio import PLAIN, Planned, plan_of
 

@@ -102,7 +102,7 @@ def _check(model: Model, pictures: Path | None, masks: Path | None, threshold: f
     """Refuse options that do not apply to the model.
 
     Raises:
-        UserError: there is one.
+        UserError: one is given.
     """
     from search.errors import UserError
 

@@ -16,7 +16,10 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.")],
     trials: Annotated[
         int | None,
-        typer.Option(min=1, help="Total number of trials; a higher number continues a finished study."),
+        typer.Option(
+            min=1,
+            help="Trials in all: a higher number continues a finished study, a lower one ends it sooner.",
+        ),
     ] = None,
     timeout: Annotated[
         str | None,

@@ -38,11 +38,11 @@ def command(
     from spaces.decisions import registry
     from spaces.networks import space
 
-    found = backbones.resolve(backbone)
-    input_size = _size(size) or found.usual_size
-    chain = found.describe(input_size)
+    source = backbones.resolve(backbone)
+    input_size = _size(size) or source.usual_size
+    chain = source.describe(input_size)
     facts = probe.describe(chain)
-    pretrained = Pretrained(found.name, found.label, NO_WEIGHTS, "", found.preprocessing, chain)
+    pretrained = Pretrained(source.name, source.label, NO_WEIGHTS, "", source.preprocessing, chain)
     opened = space.Space(pretrained, {name: decision.options() for name, decision in registry().items()})
     if as_json:
         _print_json(opened, facts)
@@ -120,7 +120,7 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
 
 
 def _print_decisions(screen: Console, opened: Space) -> None:
-    touching = {name for found in _touched(opened).values() for name in found}
+    touching = {name for names in _touched(opened).values() for name in names}
     whole = [name for name in opened.choices if name not in touching]
     screen.print(f"\nof the whole network: {', '.join(whole)}")
     for name, reason in opened.dropped.items():

@@ -42,7 +42,7 @@ def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) 
             summary.task,
             summary.backbone,
             of_target(summary.progress.finished, summary.progress.target),
-            theme.number(summary.progress.best),
+            theme.number(summary.progress.best) + (" (leaks)" if summary.leak else ""),
             theme.number(summary.progress.baseline),
             theme.metric_name(summary.metric),
             f"{summary.created_at:%Y-%m-%d %H:%M}",
@@ -51,6 +51,9 @@ def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) 
     ]
     headings = ("study", "task", "backbone", "trials", "best", "plain recipe", "metric", "started (UTC)")
     screen.print(Sheet(headings, rows, left=headings))
+    for summary in studies:
+        if summary.leak:
+            screen.print(f"{summary.name}: {summary.leak}", style="yellow", soft_wrap=True, markup=False)
 
 
 def _plain(summary: Summary) -> dict[str, object]:
@@ -65,4 +68,5 @@ def _plain(summary: Summary) -> dict[str, object]:
         "states": {state.value: count for state, count in progress.states.items()},
         "best": progress.best,
         "baseline": progress.baseline,
+        "leak": summary.leak,
     }

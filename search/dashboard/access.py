@@ -27,7 +27,7 @@ def check(host: str, token: str | None) -> None:
     """Refuse to listen without a token on an address that others can reach.
 
     Raises:
-        UserError: ``host`` is no loopback address and there is no token, or the token can be guessed.
+        UserError: ``host`` is not a loopback address and there is no token, or the token can be guessed.
     """
     if token is None and host not in LOOPBACK:
         raise UserError(
@@ -44,7 +44,7 @@ def guard(server: Flask, *, host: str, token: str | None, script_hashes: Sequenc
     @server.before_request
     def _ask() -> Response | None:
         if gate is None:
-            # Another site's name that points at this machine must not read what is shown here (DNS rebinding).
+            # Another site's name that resolves to this machine must not read what is shown here (DNS rebinding).
             name = _host_name(request)
             return None if name in (*LOOPBACK, host) else make_response("This name is not served here.\n", 403)
         return None if request.path == "/login" else gate.refused(request)
@@ -82,12 +82,12 @@ def _host_name(incoming: Request) -> str:
 
 
 def _local(path: str) -> str:
-    """Return ``path`` where it leads to a page of ours, else the first page."""
+    """Return ``path`` if it leads to one of our pages, else the first page."""
     return path if _OWN_PATH.fullmatch(path) and "//" not in path.partition("?")[0] else "/"
 
 
 class _TokenGate:
-    """Checks the token and the cookie of those who entered it; the cookie does not contain the token."""
+    """Checks the token, and the cookie of visitors who entered it; the cookie does not contain the token."""
 
     def __init__(self, token: str) -> None:
         self._token = token.encode()
@@ -97,7 +97,7 @@ class _TokenGate:
     def refused(self, incoming: Request) -> Response | None:
         """Return the answer to a request with neither session nor token: the form for a browser; None for others.
 
-        The token comes as ``Authorization: Bearer``.
+        The token is sent as ``Authorization: Bearer``.
         """
         cookie = incoming.cookies.get(COOKIE, "")
         if hmac.compare_digest(cookie.encode(errors="replace"), self._session.encode()):
@@ -111,7 +111,7 @@ class _TokenGate:
         return answer
 
     def login(self) -> Response:
-        """Ask for the token; once it is given set the cookie and go where the visitor wanted to."""
+        """Ask for the token; once it is given, set the cookie and go to the page that the visitor wanted."""
         wanted = _local(request.args.get("next", "/"))
         if request.method == "GET":
             return self._form(wanted, "")
@@ -124,7 +124,7 @@ class _TokenGate:
         return answer
 
     def _wrong(self, incoming: Request, given: str) -> Response | None:
-        """Return the answer to a wrong token, or to one of a source that has to wait; None when it is right."""
+        """Return the response to a wrong token, or to one from a source that has to wait; None if it is right."""
         source = source_of(incoming.remote_addr or "")
         if wait_s := self._guesses.wait_s(source):
             answer = make_response(f"Too many wrong tokens; wait {wait_s} s.\n", 429)

@@ -32,12 +32,12 @@ from search.store.connection import Engine, shown
 logger = logging.getLogger(__name__)
 _TICK_MS = 2000
 Picked = dict[str, list[int]] | None
-"""The trials that a visitor has chosen, by study."""
+"""The trials that a visitor has picked, by study."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point of a figure, with what it stands for."""
+    """A point of a figure and its meaning."""
 
     customdata: Any = None
     x: Any = None
@@ -53,7 +53,7 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Which figure or filter a component belongs to."""
+    """The figure or filter that a component belongs to."""
 
     name: str
 
@@ -73,7 +73,7 @@ def build(
 ) -> Dash:
     """Return the dashboard over ``engine``, the store at the URL ``store``; serve its ``server``.
 
-    ``ahead`` begins to read the newest studies at once, so that the first visitor need not wait for that.
+    ``ahead`` starts reading the newest studies at once, so that the first visitor need not wait.
 
     Raises:
         UserError: ``host`` lets others in and there is no token.
@@ -365,7 +365,7 @@ def _choosing(app: Dash, pages: Pages) -> None:
 
 
 def _marked() -> list[Any]:
-    """Return what the points mean that the visitor has clicked or selected just now."""
+    """Return the meaning of the points that the visitor has just clicked or selected."""
     marked: Marked | None = read(Marked | None, ctx.triggered[0]["value"]) if ctx.triggered else None
     return [point.customdata for point in marked.points] if marked else []
 

@@ -1,4 +1,4 @@
-"""Components that pages are built from."""
+"""Components of pages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def shown(drawing: Any, view: int, version: str, revision: str) -> Shown:
 
 
 def new_figure(figure: dict[str, Any], *, keep_ranges: bool) -> dict[str, Any]:
-    """Return what `UPDATE_FIGURE` takes: ``figure``, and whether the axes' ranges stay as the reader left them."""
+    """Return the input of `UPDATE_FIGURE`: ``figure``, and whether the axes' ranges stay as the reader left them."""
     return {"figure": figure, "keep_ranges": keep_ranges}
 
 
@@ -56,8 +56,8 @@ UPDATE_FIGURE = """function (update, shown) {
   }
   return {data: figure.data, layout: layout};
 }"""
-"""Runs in the browser: Dash's `Patch` fails with an error in the console when the reader has left the page before the
-answer is there, and to send the shown figure to the server would cost as much as the new one."""
+"""Runs in the browser: Dash's `Patch` logs an error if the reader has left the page before the response arrives, and
+sending the shown figure to the server would cost as much as the new one."""
 
 
 UPDATED = """function (ticks, pulse) {
@@ -126,12 +126,12 @@ _BLANK = {
 
 
 def options(views: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what the menu of a figure's views offers."""
+    """Return the options of the menu of a figure's views."""
     return [{"label": label, "value": index} for index, label in enumerate(views)]
 
 
 def tiles(study: StudyRecord) -> html.Div:
-    """Return the numbers a page begins with."""
+    """Return the numbers at the top of a page."""
     return html.Div(
         [html.Div([html.B(value), html.Span(label)], className="tile") for value, label in tables.facts(study)],
         className="tiles",
@@ -139,7 +139,7 @@ def tiles(study: StudyRecord) -> html.Div:
 
 
 def table(head: Iterable[str], rows: Iterable[Sequence[Any]], classes: Sequence[str] = ()) -> html.Div:
-    """Return a table that scrolls sideways where the screen is narrow."""
+    """Return a table that scrolls sideways on narrow screens."""
     body = [
         html.Tr(
             [html.Td(cell, className=classes[index] if index < len(classes) else "") for index, cell in enumerate(row)]
@@ -179,7 +179,7 @@ def trial_link(study: str, trial: TrialRecord) -> dcc.Link:
 
 
 def tabs(study: str, sections: Sequence[Section], current: Section, query: str) -> html.Nav:
-    """Return links to the sections of a study's page; filters go along."""
+    """Return links to the sections of a study's page, with the filters kept."""
     links = []
     for section in sections:
         address = f"{study_path(study)}?tab={section.value}" + (f"&{query}" if query else "")
@@ -189,5 +189,5 @@ def tabs(study: str, sections: Sequence[Section], current: Section, query: str) 
 
 
 def nothing(title: str, text: str) -> html.Div:
-    """Return a page that only says something."""
+    """Return a page that holds only a sentence."""
     return html.Div([html.H1(title), html.P(text), html.P(dcc.Link("All studies", href="/"))])

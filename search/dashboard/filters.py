@@ -19,8 +19,8 @@ class Filters:
     """Conditions, all of which a trial must meet.
 
     Attributes:
-        states: one of these; any when empty.
-        ranges: parameter -> lowest and highest value, either may be open (None).
+        states: one of these; any if empty.
+        ranges: parameter -> lowest and highest value, either of which may be open (None).
         words: parameter -> the accepted values.
         since, until: first and last day (UTC) of the trial's start.
     """
@@ -76,7 +76,7 @@ class Filters:
 
 
 def read(query: str) -> Filters:
-    """Return the conditions in a query string; what cannot be understood is no condition."""
+    """Return the conditions in a query string; what cannot be understood is ignored."""
     states: list[TrialState] = []
     ranges: dict[str, tuple[float | None, float | None]] = {}
     words: dict[str, list[str]] = defaultdict(list)
@@ -114,14 +114,14 @@ def of_inputs(
 
 
 def number_of(text: str) -> int | None:
-    """Return the number of a trial in an address; None for other text, and for more than a database can hold."""
+    """Return the trial number in an address; None for other text, and for numbers larger than a database can hold."""
     text = text.strip()
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 12 else _BEYOND
     return number if number < _BEYOND else None
 
 
 def read_range(text: str, *, bare: bool = False) -> tuple[float | None, float | None] | None:
-    """Return the ends of ``2..5``, ``..5`` or ``2..``; of a single number too when ``bare``; None for other text."""
+    """Return the ends of ``2..5``, ``..5`` or ``2..``, and with ``bare`` of a single number; None for other text."""
     low, dots, high = text.strip().partition("..")
     if not dots:
         if not bare:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 
 _FREE = 5
-"""Wrong tokens of one source that cost nothing."""
+"""Wrong tokens from one source that cost nothing."""
 _LONGEST_S = 60.0
 _FORGOTTEN_S = 3600.0
 _SOURCES = 4096
-"""Sources that are remembered; the one that was wrong longest ago is forgotten first."""
+"""Most sources to remember; the one whose last wrong token is oldest is forgotten first."""
 
 
 @dataclass(slots=True)
@@ -25,13 +25,13 @@ class _Wrong:
 
 @dataclass(slots=True)
 class Guesses:
-    """Counts wrong tokens by source; others, and visitors with a session, never wait for a source that guesses."""
+    """Counts wrong tokens by source; others, and visitors with a session, never wait because of them."""
 
     _wrong: OrderedDict[str, _Wrong] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def wait_s(self, source: str) -> int:
-        """Return for how many more seconds no token of ``source`` is looked at; 0 when one is."""
+        """Return for how many more seconds tokens of ``source`` are ignored; 0 if they are checked."""
         with self._lock:
             wrong = self._wrong.get(source)
             if wrong is None:
@@ -44,7 +44,7 @@ class Guesses:
             return max(math.ceil(pause - passed), 0)
 
     def note(self, source: str) -> None:
-        """Note that a token of ``source`` was looked at and is wrong."""
+        """Record that a token of ``source`` was checked and is wrong."""
         with self._lock:
             wrong = self._wrong.pop(source, _Wrong(0, 0.0))
             self._wrong[source] = _Wrong(wrong.times + 1, time.monotonic())
@@ -52,17 +52,17 @@ class Guesses:
                 self._wrong.popitem(last=False)
 
     def forget(self, source: str) -> None:
-        """Note that ``source`` knows the token."""
+        """Record that ``source`` knows the token."""
         with self._lock:
             self._wrong.pop(source, None)
 
 
 def source_of(address: str) -> str:
-    """Return what counts as one visitor: an IPv4 address, or the /64 network of an IPv6 one, which has them all."""
+    """Return what counts as one visitor: an IPv4 address, or the /64 network of an IPv6 one, all of which is theirs."""
     try:
-        found = ip_address(address.partition("%")[0])
+        ip = ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(found, IPv6Address):
-        return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))
-    return str(found)
+    if isinstance(ip, IPv6Address):
+        return str(ip.ipv4_mapped or IPv6Address(int(ip) >> 64 << 64))
+    return str(ip)

@@ -1,4 +1,4 @@
-"""What the browser asks for, and the answers: pages, their changing parts, figures."""
+"""The browser's requests and their answers: pages, their changing parts, figures."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from search.report.figures._base import Drawing, Figure, Need, Section, StudiesF
 from search.store import aggregates
 
 _REMEMBERED = 64
-"""Drawings that are kept, so that a reload draws nothing again."""
+"""Number of drawings kept, so that a reload draws nothing again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What an address names.
+    """The content of an address.
 
     Attributes:
         kind: ``overview``, ``study``, ``trial``, ``compare``, ``workers`` or ``unknown``.
@@ -39,7 +39,7 @@ class Address:
     @classmethod
     def of(cls, path: str | None, query: str | None) -> Address:
         """Read a path and a query string."""
-        path, query = (text if isinstance(text, str) else "" for text in (path, query))  # a browser sends what it likes
+        path, query = (text if isinstance(text, str) else "" for text in (path, query))  # browsers may send anything
         names = [unquote(part) for part in path.strip("/").split("/")]
         match names:
             case [""]:
@@ -68,13 +68,13 @@ class Address:
 
     @property
     def numbers(self) -> list[int]:
-        """The trials that are shown side by side."""
+        """The trials shown side by side."""
         return [self.trial] if self.kind == "trial" else compare.numbers_of(self.query)
 
 
 @dataclass(slots=True)
 class Pages:
-    """Answers what the browser asks; keeps the last drawings so that a reload draws nothing again."""
+    """Answers the browser; keeps the last drawings so that a reload draws nothing again."""
 
     cache: StudyCache
     store: str
@@ -83,7 +83,7 @@ class Pages:
     _drawn: OrderedDict[tuple[object, ...], components.Shown] = field(default_factory=OrderedDict)
 
     def page(self, address: Address, picked: list[int]) -> Any:
-        """Return the page at ``address``; one that says why where there is none."""
+        """Return the page at ``address``; if there is none, one that says why."""
         try:
             return self._page(address, picked)
         except FinetuneError as error:
@@ -109,7 +109,7 @@ class Pages:
         return components.nothing("Nothing here", "No page has this address.")
 
     def pulse(self, address: Address) -> str:
-        """Return a text that is another one whenever the page at ``address`` has something new to show."""
+        """Return a text that changes whenever the page at ``address`` has something new to show."""
         if address.study:
             return f"{address.study} {self.cache.version(address.study)}"
         if address.kind == "workers":
@@ -126,16 +126,18 @@ class Pages:
             shown = read(address.query).apply(self.cache.study(address.study))
             return study.facts(self.cache.with_winner(shown), study.section_of(address.query))
         if address.kind == "trial":
-            found = self.cache.chosen(address.study, [address.trial])
-            return [part for one in found.trials if one.number == address.trial for part in trial.facts(found, one)]
+            record = self.cache.chosen(address.study, [address.trial])
+            return [part for one in record.trials if one.number == address.trial for part in trial.facts(record, one)]
         return no_update
 
     def learnt(self, address: Address) -> Any:
-        """Return what the search learnt, once for every state of the study."""
+        """Return what the search learnt, computed once for every state of the study."""
         key = (address, self.pulse(address))
         if self._learnt is None or self._learnt[0] != key:
-            found = read(address.query).apply(self.cache.study(address.study, (Need.SPACES, Need.DETAILS, Need.EPOCHS)))
-            self._learnt = (key, study.learnt(found))
+            record = read(address.query).apply(
+                self.cache.study(address.study, (Need.SPACES, Need.DETAILS, Need.EPOCHS))
+            )
+            self._learnt = (key, study.learnt(record))
         return self._learnt[1]
 
     def trials(self, address: Address) -> StudyRecord:

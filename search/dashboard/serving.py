@@ -1,8 +1,8 @@
-"""The dashboard's web server: waitress, kept free for whoever has something to ask.
+"""The dashboard's web server: waitress, kept free for real requests.
 
-Connections cost nothing to open. So a request must be whole within seconds, however steadily it drips in; large bodies
-are refused by their announced length; and where one source, or all together, hold too many connections, those that have
-waited longest without a request go first.
+Connections cost nothing to open. So requests must be complete within seconds, however steadily they drip in; large
+bodies are refused by their announced length; and if one source, or all together, hold too many connections, those that
+have been idle longest are closed first.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from search.dashboard.rate_limit import source_of
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What the server bears.
+    """The server's limits.
 
     Attributes:
-        request_s: seconds for a whole request to come in, and for a connection to stay open without one.
+        request_s: seconds for a complete request to arrive, and for a connection to stay open without one.
         body_bytes, header_bytes: of one request.
-        per_source: connections of one address; ``connections`` of all together.
-        threads: requests that are answered at once.
+        per_source: connections per address; ``connections`` in total.
+        threads: requests answered at the same time.
     """
 
     request_s: float = 20.0
@@ -40,7 +40,7 @@ class ServerLimits:
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
-    """A connection; ``waiting_since`` is when it was opened, or when its last whole request came."""
+    """A connection; ``waiting_since`` is when it was opened, or when its last complete request arrived."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.waiting_since = time.monotonic()
@@ -48,12 +48,12 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     @property
     def is_waiting(self) -> bool:
-        """Whether nothing is asked, nothing is being answered and nothing is left to be sent."""
+        """Whether there is no request, no answer in the making and nothing left to send."""
         return not self.requests and not self.total_outbufs_len and not self.will_close
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
-    """Lets ``application`` answer what comes in at the socket ``listening``; ``run`` does it until interrupted."""
+    """Lets ``application`` answer requests at the socket ``listening``; ``run`` does so until interrupted."""
 
     channel_class = _Channel
 
@@ -64,24 +64,24 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
             ident=None,
             max_request_body_size=self.limits.body_bytes,
             max_request_header_size=self.limits.header_bytes,
-            inbuf_overflow=self.limits.body_bytes + 1,  # nothing that comes in goes to the disk
-            outbuf_high_watermark=1 << 40,  # no thread waits for a visitor who reads slowly
+            inbuf_overflow=self.limits.body_bytes + 1,  # requests are never written to disk
+            outbuf_high_watermark=1 << 40,  # no thread waits for a slow reader
             connection_limit=2 * self.limits.connections,  # a last resort: room is made before
             channel_timeout=max(round(self.limits.request_s), 1),
             cleanup_interval=1,
-            asyncore_use_poll=True,  # select() knows no handle above 1023
+            asyncore_use_poll=True,  # select() takes no handle above 1023
             log_socket_errors=False,
         )
-        place = (listening.family, listening.type, listening.proto, listening.getsockname())
-        super().__init__(application, _sock=listening, adj=adjustments, bind_socket=False, sockinfo=place)
+        address = (listening.family, listening.type, listening.proto, listening.getsockname())
+        super().__init__(application, _sock=listening, adj=adjustments, bind_socket=False, sockinfo=address)
 
     def add_task(self, task: Any) -> None:
-        """Have a whole request answered."""
+        """Have a complete request answered."""
         task.waiting_since = time.monotonic()
         super().add_task(task)
 
     def handle_accept(self) -> None:
-        """Take a connection; make room for the next one."""
+        """Accept a connection; make room for the next one."""
         super().handle_accept()
         channels: list[_Channel] = list(self.active_channels.values())
         by_source: defaultdict[str, list[_Channel]] = defaultdict(list)
@@ -101,7 +101,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
 
 
 def _thin_out(channels: list[_Channel], most: int) -> None:
-    """Close those of ``channels`` that have waited longest, until at most ``most`` are left, or none waits."""
+    """Close the longest idle of ``channels`` until at most ``most`` are left, or none is idle."""
     waiting = sorted((one for one in channels if one.is_waiting), key=lambda one: one.waiting_since)
     for channel in waiting[: max(len(channels) - most, 0)]:
         channel.handle_close()

@@ -1,4 +1,4 @@
-"""Current studies: read once in outline, then only their changes."""
+"""Current studies: read in outline once, then only their changes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from search.store.reading import Summary
 
 logger = logging.getLogger(__name__)
 _AHEAD = 100_000
-"""Trials of the newest studies that are read when the dashboard starts."""
+"""Most trials of the newest studies to read when the dashboard starts."""
 _LARGEST = 2**31 - 1
-"""Number of a trial that every database takes."""
+"""Largest trial number that every database accepts."""
 _FRESH_S = 1.0
-"""Two requests within this time share one query of the database."""
+"""Seconds within which requests share one query of the database."""
 
 
 @dataclass(slots=True)
 class _CachedStudy:
-    """One study as far as it has been read; ``version`` counts the changes seen."""
+    """A study as far as it has been read; ``version`` counts the changes seen."""
 
     head: StudyRecord
     trials: dict[int, TrialRecord]
@@ -46,8 +46,8 @@ class _CachedStudy:
 class StudyCache:
     """Reads studies for pages; safe to use from several threads.
 
-    After its first look an update costs the database as many rows as are new: numbers above the last one seen, trials
-    that are open or were, and what figures need of those.
+    After the first look, an update reads only new rows: numbers above the last one seen, trials that are or were open,
+    and what figures need of those.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -57,7 +57,7 @@ class StudyCache:
         self._first_looks: dict[str, threading.Lock] = {}
 
     def summaries(self) -> tuple[Summary, ...]:
-        """Return a line for every study, the newest first."""
+        """Return a summary of every study, the newest first."""
         return reading.list_studies(self.engine)
 
     def warm_up(self) -> None:
@@ -76,7 +76,7 @@ class StudyCache:
             logger.warning("reading ahead: %s", error)  # opening a page reports it again
 
     def version(self, name: str) -> int:
-        """Return a number that is another one whenever the study has changed since.
+        """Return a number that changes whenever the study does.
 
         Raises:
             NotFoundError: no such study.
@@ -84,7 +84,7 @@ class StudyCache:
         return self._current(name).version
 
     def study(self, name: str, needs: Iterable[Need] = ()) -> StudyRecord:
-        """Return the study as it is now, with what figures with these ``needs`` read.
+        """Return the current study, with the data that figures with these ``needs`` read.
 
         Raises:
             NotFoundError: no such study.
@@ -99,17 +99,17 @@ class StudyCache:
             return self._built(cached)
 
     def with_winner(self, study: StudyRecord) -> StudyRecord:
-        """Return ``study`` with its best trial and its baseline whole: what a page's headline needs."""
+        """Return ``study`` with its best trial and its baseline complete, as a page's headline needs them."""
         numbers = {trial.number for trial in (study.best, study.baseline) if trial is not None}
         return gather.with_details(study, aggregates.details(self.engine, study.name, sorted(numbers)))
 
     def chosen(self, name: str, numbers: Iterable[int]) -> StudyRecord:
-        """Return the study with those of the trials ``numbers`` whole that there are."""
+        """Return the study with the existing trials among ``numbers`` complete."""
         asked = {number for number in numbers if 0 <= number <= _LARGEST}
         return gather.chosen(self.engine, self.study(name), sorted(asked))
 
     def _current(self, name: str) -> _CachedStudy:
-        if not name.isprintable():  # half a character, or NUL: drivers have errors of their own for them
+        if not name.isprintable():  # half a surrogate pair, or NUL: drivers raise errors of their own
             raise NotFoundError(f"no study {name!r} in this store")
         with self._lock:
             cached = self._studies.get(name)
@@ -122,7 +122,7 @@ class StudyCache:
         return cached
 
     def _first_look(self, name: str) -> _CachedStudy:
-        """Read a study in outline, once however many ask for it at the same time."""
+        """Read a study in outline, once, however many ask for it at the same time."""
         with self._lock:
             only = self._first_looks.setdefault(name, threading.Lock())
         with only:
@@ -159,7 +159,7 @@ class StudyCache:
         self._complete(cached, merged, cached.has)
 
     def _grown(self, cached: _CachedStudy, running: set[int]) -> set[int]:
-        """Return which trials have run an epoch since the last look although nothing else of them changed."""
+        """Return the trials that have run an epoch since the last look but are otherwise unchanged."""
         if Need.EPOCHS not in cached.has and Need.CURVES not in cached.has:
             return set()
         if not running:
@@ -168,7 +168,7 @@ class StudyCache:
         return {number for number in running if counts.get(number, 0) != cached.counts.get(number, 0)}
 
     def _complete(self, cached: _CachedStudy, trials: dict[int, TrialRecord], needs: Iterable[Need]) -> None:
-        """Read what ``needs`` want of ``trials``, and of trials that are shown only now."""
+        """Read what ``needs`` require of ``trials``, and of trials that are newly shown."""
         name, wanted = cached.head.name, set(needs)
         if trials and wanted & {Need.EPOCHS, Need.CURVES}:
             cached.counts |= aggregates.epochs_run(self.engine, name, min(trials) - 1)

@@ -1,7 +1,7 @@
-"""What browsers send, checked before Dash takes it apart: anything else is answered by 400 or 404.
+"""Checks what browsers send before Dash parses it: anything malformed is answered by 400 or 404.
 
-Dash trusts its own program in the browser: a number in place of a list would be an error of the server, and a traceback
-in its log.
+Dash trusts its own program in the browser: a number in place of a list would be a server error with a traceback in the
+log.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Call:
 
 
 def guard(server: Flask, app: Dash) -> None:
-    """Let ``server`` refuse calls that none of the callbacks of ``app`` can mean, and files that no component has."""
+    """Let ``server`` refuse calls that match no callback of ``app``, and files that no component has."""
 
     @server.before_request
     def _look() -> None:
@@ -60,7 +60,7 @@ def guard(server: Flask, app: Dash) -> None:
 
 
 def checked(callback: Callable[..., Any]) -> Callable[..., Any]:
-    """Let ``callback`` be called with arguments of the kinds that it is annotated with; others are refused by 400."""
+    """Let ``callback`` be called only with arguments of its annotated types; others are refused by 400."""
     kinds = [kind for name, kind in get_type_hints(callback).items() if name != "return"]
 
     @functools.wraps(callback)
@@ -74,7 +74,7 @@ def read(kind: Any, given: Any) -> Any:
     """Return ``given`` as a ``kind``: a class, or any annotation.
 
     Raises:
-        BadRequest: it is none.
+        BadRequest: it is not.
     """
     try:
         return _adapter(kind).validate_python(given)
@@ -90,7 +90,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _fits(declared: Mapping[str, Any], call: _Call) -> bool:
-    """Return whether a call has the outputs, inputs and states that its callback declares, and says which changed."""
+    """Return whether a call has the outputs, inputs and states that its callback declares, and tells which changed."""
     outputs = declared["output"]
     several = isinstance(outputs, Sequence)
     if several != isinstance(call.outputs, list):
@@ -106,7 +106,7 @@ def _fits(declared: Mapping[str, Any], call: _Call) -> bool:
 
 
 def _are(wanted: Sequence[Mapping[str, str]], given: Sequence[_Property | list[_Property]]) -> bool:
-    """Return whether properties are those that are wanted: a list where a pattern means all of a kind."""
+    """Return whether properties are the wanted ones: a list where a pattern matches all of a kind."""
     return len(wanted) == len(given) and all(
         ('["ALL"]' in one["id"]) == isinstance(own, list)
         and all(_is(one, each) for each in (own if isinstance(own, list) else [own]))
@@ -116,7 +116,7 @@ def _are(wanted: Sequence[Mapping[str, str]], given: Sequence[_Property | list[_
 
 def _is(wanted: Mapping[str, str], own: _Property) -> bool:
     pattern: Any = json.loads(wanted["id"]) if wanted["id"].startswith("{") else wanted["id"]
-    if own.property.partition("@")[0] != wanted["property"]:  # `href@...` where several callbacks have one output
+    if own.property.partition("@")[0] != wanted["property"]:  # `href@...` if several callbacks share an output
         return False
     if isinstance(pattern, str) or isinstance(own.id, str):
         return bool(pattern == own.id)
@@ -126,12 +126,12 @@ def _is(wanted: Mapping[str, str], own: _Property) -> bool:
 
 
 def _changes(wanted: Mapping[str, str], changed: str) -> bool:
-    """Return whether ``changed`` is what Dash calls a property that is wanted."""
+    """Return whether ``changed`` is Dash's name of a wanted property."""
     name, _, own = changed.rpartition(".")
     try:
-        found = _adapter(_Property).validate_python(
+        property_ = _adapter(_Property).validate_python(
             {"id": json.loads(name) if name.startswith("{") else name, "property": own}
         )
     except (ValueError, RecursionError):
         return False
-    return _is(wanted, found)
+    return _is(wanted, property_)

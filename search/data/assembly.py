@@ -80,7 +80,7 @@ def assemble(
     names = tuple(classes or sorted({item.label for item in listed}))
     _check_names(name, names)
     _check_classes(name, names, listed)
-    index = {label: place for place, label in enumerate(names)}
+    index = {label: number for number, label in enumerate(names)}
     samples = [Sample(item.input, index[item.label], item.split or Split.TRAIN) for item in listed]
     samples = _cut(samples, options.by_class(names), options.test_share)
     _check_splits(name, names, samples)

@@ -179,10 +179,10 @@ def crop_boxes(
     never = ~fits.any(dim=1)
     width = torch.where(never, (wanted / ratios).clamp(max=1.0), width)
     height = torch.where(never, (ratios / wanted).clamp(max=1.0), height)
-    place = torch.rand(count, 2, generator=generator)
-    place = torch.where(never[:, None], torch.full_like(place, 0.5), place)
+    offsets = torch.rand(count, 2, generator=generator)
+    offsets = torch.where(never[:, None], torch.full_like(offsets, 0.5), offsets)
     return torch.stack(
-        [width / 2 + place[:, 0] * (1 - width), height / 2 + place[:, 1] * (1 - height), width, height], dim=1
+        [width / 2 + offsets[:, 0] * (1 - width), height / 2 + offsets[:, 1] * (1 - height), width, height], dim=1
     )
 
 

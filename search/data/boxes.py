@@ -133,7 +133,7 @@ def dataset(
     names = tuple(label for label in classes if label in used) if classes is not None else tuple(sorted(used))
     if not names:
         raise DataError(f"{name}: no image has a box")
-    index = {label: place for place, label in enumerate(names)}
+    index = {label: number for number, label in enumerate(names)}
     made = gather(
         name,
         listed,

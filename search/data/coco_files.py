@@ -38,14 +38,14 @@ def files_of(root: Path) -> list[tuple[Path, Split | None]]:
         DataError: none for training.
     """
     files = [file for file in visible(root, "*.json", "annotations/*.json", "*/*.json") if _is_of_instances(file)]
-    found: dict[Split, Path] = {}
+    by_split: dict[Split, Path] = {}
     for file in files:
         split = split_of(file.stem) or split_of(file.parent.name)
         if split is not None:
-            found.setdefault(split, file)
-    if Split.TRAIN in found:
-        cut = Split.VAL not in found
-        return [(file, None if cut and split is Split.TRAIN else split) for split, file in found.items()]
+            by_split.setdefault(split, file)
+    if Split.TRAIN in by_split:
+        cut = Split.VAL not in by_split
+        return [(file, None if cut and split is Split.TRAIN else split) for split, file in by_split.items()]
     whole = [file for file in files if _has_keys(file)]
     if len(whole) > 1:
         raise AmbiguousError(root, whole)
@@ -95,8 +95,8 @@ def image_folder(file: Path, first: str) -> Path:
 def _with(folder: Path, name: str, deepest: int) -> Path | None:
     """Return the folder below ``folder`` that has a file called ``name``."""
     inside = folders_in(folder) if deepest else []
-    found = next((inner for inner in inside if is_there(inner / name)), None)
-    return found or next((deeper for inner in inside if (deeper := _with(inner, name, deepest - 1))), None)
+    direct = next((inner for inner in inside if is_there(inner / name)), None)
+    return direct or next((deeper for inner in inside if (deeper := _with(inner, name, deepest - 1))), None)
 
 
 def _is_of_instances(file: Path) -> bool:

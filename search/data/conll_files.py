@@ -51,7 +51,7 @@ def tagged_dataset(
     refuse(problems, options.on_error)
     if len(known) < 2:
         raise DataError(f"{name}: {len(known)} tags found ({', '.join(known) or 'none'}); at least two are needed")
-    index = {tag: place for place, tag in enumerate(known)}
+    index = {tag: number for number, tag in enumerate(known)}
     listed = [
         Listed(Words(sentence.place, sentence.words), sentence.tags, sentence.split)
         for sentence in sentences
@@ -64,6 +64,6 @@ def tagged_dataset(
         options,
         names=known,
         encode=lambda tags: tuple(index[tag] for tag in tags),
-        written=lambda target: " ".join(known[place] for place in target),
+        written=lambda target: " ".join(known[label] for label in target),
         divide=options.by_classes(len(known), lambda tags: sorted(set(tags))),
     )

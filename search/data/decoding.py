@@ -178,8 +178,8 @@ def read(path: Path, levels: Levels | None = None) -> Image.Image:
         OSError, ValueError: it cannot be read.
     """
     with decoded(path) as (image, turn):
-        found = to_rgb(image, levels, _lower_bytes(image, path))
-        return found if turn is None else found.transpose(turn)
+        upright = to_rgb(image, levels, _lower_bytes(image, path))
+        return upright if turn is None else upright.transpose(turn)
 
 
 def read_small(path: Path, side: int) -> Image.Image:
@@ -189,9 +189,9 @@ def read_small(path: Path, side: int) -> Image.Image:
         OSError, ValueError: it cannot be read.
     """
     with decoded(path, side=2 * side) as (image, turn):
-        found = to_rgb(image, lower=_lower_bytes(image, path))
-        found.thumbnail((side, side))
-        return found if turn is None else found.transpose(turn)
+        upright = to_rgb(image, lower=_lower_bytes(image, path))
+        upright.thumbnail((side, side))
+        return upright if turn is None else upright.transpose(turn)
 
 
 def to_rgb(image: Image.Image, levels: Levels | None = None, lower: Image.Image | None = None) -> Image.Image:

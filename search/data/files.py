@@ -39,16 +39,16 @@ def visible(folder: Path, *patterns: str) -> list[Path]:
 
     Hidden and system files and folders are skipped, as are dangling links, pipes and the like.
     """
-    found = {path for pattern in patterns or ("*",) for path in folder.glob(pattern)}
-    named = (path for path in found if not any(map(is_passed_over, path.relative_to(folder).parts)))
+    matches = {path for pattern in patterns or ("*",) for path in folder.glob(pattern)}
+    named = (path for path in matches if not any(map(is_passed_over, path.relative_to(folder).parts)))
     return sorted(path for path in named if path.is_file() or path.is_dir())
 
 
 def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files in and below ``folder``, by folder and name; hidden and system ones are skipped."""
-    for place, folders, names in os.walk(folder):
+    for inner, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not is_passed_over(name))
-        yield from (Path(place, name) for name in sorted(names) if not is_passed_over(name))
+        yield from (Path(inner, name) for name in sorted(names) if not is_passed_over(name))
 
 
 @dataclass(slots=True)

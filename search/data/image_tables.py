@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.data.assembly import Listed
+from search.data.split_names import USUAL_COLUMN
 from search.data.split_options import SplitOptions
 from search.data.tabular import Row, rows_of, usable
 
@@ -27,7 +28,7 @@ class ImageTableOptions(SplitOptions):
     _: KW_ONLY
     root: str | None = None
     path_column: str = "path"
-    split_column: str = "split"
+    split_column: str = USUAL_COLUMN
 
 
 def read_images(

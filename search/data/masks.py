@@ -287,8 +287,8 @@ def decode(samples: Sequence[Sample], frame: Frame, classes: int, fingerprint: s
     return Masks(_kept(shape, _kind(classes), put, len(samples), fingerprint, folder))
 
 
-def with_full(found: Masks, samples: Sequence[Sample], classes: int, fingerprint: str, folder: Path | None) -> Masks:
-    """Return ``found``, the masks of ``samples``, together with those on the grids of their images.
+def with_full(decoded: Masks, samples: Sequence[Sample], classes: int, fingerprint: str, folder: Path | None) -> Masks:
+    """Return ``decoded``, the masks of ``samples``, together with those on the grids of their images.
 
     The other arguments are those of ``decode``.
     """
@@ -301,7 +301,7 @@ def with_full(found: Masks, samples: Sequence[Sample], classes: int, fingerprint
         pixels[starts[number] : starts[number + 1]] = np.where(values == VOID, void, values)
 
     pixels = _kept((starts[-1],), _kind(classes), put, len(samples), fingerprint, folder)
-    return replace(found, full=FullMasks(pixels, grids, starts[:-1]), numbers=torch.arange(len(samples)))
+    return replace(decoded, full=FullMasks(pixels, grids, starts[:-1]), numbers=torch.arange(len(samples)))
 
 
 def _kind(classes: int) -> type[np.uint8 | np.int16]:

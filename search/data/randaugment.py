@@ -96,8 +96,8 @@ class Operations:
             for sign in (1, -1):
                 chosen = ((self.kinds[:, turn] == kind) & (self.signs[:, turn] == sign)).nonzero().squeeze(1)
                 if name != "identity" and len(chosen):
-                    place = chosen.to(images.device)
-                    result[place] = operation(images[place], much * sign if name in _SIGNED else much)
+                    index = chosen.to(images.device)
+                    result[index] = operation(images[index], much * sign if name in _SIGNED else much)
         return result
 
 

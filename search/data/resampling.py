@@ -77,10 +77,10 @@ def share(resampled: Resampled, fraction: float, seed: int) -> Resampled:
     others = [sample for sample in resampled.dataset.samples if sample.split is not Split.TRAIN]
     dataset = replace(
         resampled.dataset,
-        samples=(*(training[place] for place in kept), *others),
+        samples=(*(training[index] for index in kept), *others),
         fingerprint=_mark(resampled.dataset.fingerprint, f"{fraction:g} of the training images, seed {seed}"),
     )
-    return replace(resampled, dataset=dataset, train=tuple(resampled.train[place] for place in kept))
+    return replace(resampled, dataset=dataset, train=tuple(resampled.train[index] for index in kept))
 
 
 def unchanged(dataset: Dataset) -> Resampled:

@@ -21,6 +21,10 @@ SPLITS = {
     "testing": Split.TEST,
 }
 """Words that people use for the splits of their data."""
+USUAL_COLUMN = "split"
+"""Of a table, with one of these words in a row."""
+HELD_OUT = {"is_valid": Split.VAL, "is_val": Split.VAL, "is_validation": Split.VAL, "is_test": Split.TEST}
+"""Columns of a table, as fastai has them, that say true of what is not for training."""
 _BETWEEN = re.compile(r"[^a-z]+")
 
 
@@ -34,8 +38,8 @@ def split_of(name: str) -> Split | None:
 
     None if no word does, or if two words stand for different splits (``train_test_split``).
     """
-    found = {SPLITS[word] for word in words_of(name) if word in SPLITS}
-    return found.pop() if len(found) == 1 else None
+    meant = {SPLITS[word] for word in words_of(name) if word in SPLITS}
+    return meant.pop() if len(meant) == 1 else None
 
 
 def files_of(folder: Path, suffixes: Sequence[str]) -> dict[Split, Path]:
@@ -53,14 +57,14 @@ def files_of(folder: Path, suffixes: Sequence[str]) -> dict[Split, Path]:
         fitting = [file for file in files if file.suffix.lower() in suffixes and file.is_file()]
         if split is not None and len(fitting) == 1:
             named.setdefault(split, []).append(fitting[0])
-    found: dict[Split, Path] = {}
+    by_split: dict[Split, Path] = {}
     for split, candidates in named.items():
         # With test_labels.csv beside it, test.csv is meant.
         exact = [file for file in candidates if file.parent == folder and file.stem.lower() in SPLITS] or candidates
         if len(exact) > 1:
             both = " and ".join(str(file.relative_to(folder)) for file in exact[:2])
             raise DataError(f"{folder} has both {both} for {split}; name a file as `data.path`, or remove one of them")
-        found[split] = exact[0]
-    if Split.TRAIN not in found:
+        by_split[split] = exact[0]
+    if Split.TRAIN not in by_split:
         raise DataError(f"{folder} has no train file; expected train{suffixes[0]} ({', '.join(suffixes)}), dev, test")
-    return {split: found[split] for split in Split if split in found}
+    return {split: by_split[split] for split in Split if split in by_split}

@@ -63,25 +63,25 @@ def cut_sets(
     random = np.random.default_rng(seed)
     weight = np.array([share for _, share in shares])
     shows = np.zeros((len(members), classes), dtype=bool)
-    for place, kinds in enumerate(members):
-        shows[place, list(kinds)] = True
+    for index, kinds in enumerate(members):
+        shows[index, list(kinds)] = True
     wanted, room = weight[:, None] * shows.sum(axis=0), weight * len(members)
     is_open, result = np.ones(len(members), dtype=bool), np.zeros(len(members), dtype=np.int64)
 
-    def deal(place: int, lacking: NDArray[np.float64]) -> None:
+    def deal(index: int, lacking: NDArray[np.float64]) -> None:
         most = np.flatnonzero(lacking >= lacking.max() - 1e-9)
         roomiest = most[room[most] >= room[most].max() - 1e-9]
         part = int(random.choice(roomiest))
-        result[place], is_open[place] = part, False
+        result[index], is_open[index] = part, False
         room[part] -= 1
-        wanted[part] -= shows[place]
+        wanted[part] -= shows[index]
 
     while (counts := shows[is_open].sum(axis=0)).any():
         kind = int(np.where(counts > 0, counts, len(members) + 1).argmin())
-        for place in random.permutation(np.flatnonzero(is_open & shows[:, kind])):
-            deal(int(place), wanted[:, kind])
-    for place in random.permutation(np.flatnonzero(is_open)):
-        deal(int(place), room)
+        for index in random.permutation(np.flatnonzero(is_open & shows[:, kind])):
+            deal(int(index), wanted[:, kind])
+    for index in random.permutation(np.flatnonzero(is_open)):
+        deal(int(index), room)
     for part in range(1, len(shares)):  # a share below one sample still makes a part
         if not (result == part).any():
             result[int(random.choice(np.flatnonzero(result == 0)))] = part
@@ -105,8 +105,8 @@ def cut_numbers(values: Sequence[float], val_share: float, test_share: float, se
     for split, share in parts:
         count = min(max(round(share * len(values)), 1), len(order) - 1)
         taken = np.floor((np.arange(count) + random.random()) * len(order) / count).astype(np.int64)
-        for place in order[taken]:
-            result[int(place)] = split
+        for index in order[taken]:
+            result[int(index)] = split
         order = np.delete(order, taken)
     return tuple(result)
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 from search.data.broken_samples import OnError, refuse
 from search.data.images import EXTENSIONS, FileImage, is_there
 from search.data.sample import Split
-from search.data.split_names import SPLITS, files_of
+from search.data.split_names import HELD_OUT, SPLITS, USUAL_COLUMN, files_of
 from search.errors import DataError
 from search.records.plain_text import LONGEST_PATH, curtailed
 
@@ -53,13 +53,17 @@ class Row:
     part: Split | None = None
 
     def split(self, column: str) -> Split | None:
-        """Return the split that ``column`` names; None if it is empty or missing.
+        """Return the split that ``column`` names; None if it is empty or missing. ``is_valid`` stands in for ``split``.
 
         Raises:
             DataError: it holds another word.
         """
         if self.part is not None:
             return self.part
+        is_missing = column == USUAL_COLUMN and column not in self.values
+        if held_out := [name for name in HELD_OUT if name in self.values and (is_missing or name == column)]:
+            said = self.marked(held_out)
+            return HELD_OUT[said[0]] if said else Split.TRAIN
         word = self.values.get(column, "").lower()
         if word and word not in SPLITS:
             raise DataError(f"{self.place}: unknown split {word!r}; expected train, val or test")
@@ -122,13 +126,13 @@ class Row:
         """
         start = root or self.folder
         path = start / self.text(column, "a path")
-        found = image_file(path)
-        if found is None:
+        file = image_file(path)
+        if file is None:
             raise DataError(
                 f"{self.place}: no file {curtailed(str(path), LONGEST_PATH)}; paths start at {start} (set `data.root` "
                 "to change that)"
             )
-        return FileImage(found)
+        return FileImage(file)
 
 
 def image_file(path: Path) -> Path | None:

@@ -16,7 +16,7 @@ from search.data import texts
 from search.data.assembly import Listed
 from search.data.broken_samples import refuse
 from search.data.sample import Dataset, Split
-from search.data.split_names import files_of
+from search.data.split_names import USUAL_COLUMN, files_of
 from search.data.tabular import (
     LONGEST,
     SAMPLED,
@@ -56,7 +56,7 @@ class TableOptions(TextOptions):
     path: str
     text_column: str | None = None
     pair_column: str | None = None
-    split_column: str = "split"
+    split_column: str = USUAL_COLUMN
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +273,7 @@ def classes_of(
     if len(known) < 2:
         classes = f"only the class {known[0]!r}" if known else "no class"
         raise DataError(f"{name}: {classes} found; classification needs at least two classes")
-    index = {label: place for place, label in enumerate(known)}
+    index = {label: number for number, label in enumerate(known)}
     return texts.collect(
         name,
         [item for item in listed if item.label in index],

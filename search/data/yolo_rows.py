@@ -72,7 +72,7 @@ def boxes_of(
         are_outlines: whether data.yaml declares long rows to be outlines or rotated boxes, whatever they look like.
     """
     hint = "" if keypoints or are_outlines else _keypoint_hint([row for rows in images for row in rows])
-    found = []
+    by_image = []
     for rows in images:
         boxes = []
         for row in rows:
@@ -81,8 +81,8 @@ def boxes_of(
                 faults.add(f"{row.place}: {corners}")
             else:
                 boxes.append(BoxAnnotation(row.place, row.label, corners))
-        found.append(boxes)
-    return found
+        by_image.append(boxes)
+    return by_image
 
 
 def _corners(

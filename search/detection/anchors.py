@@ -1,4 +1,4 @@
-"""Which anchors fit the boxes of a data set."""
+"""Anchors that fit the boxes of a data set."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LARGEST_RATIO = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Sizes of the training boxes as the network sees them.
+    """Statistics of the training boxes in the network's input.
 
     Attributes:
-        count: boxes.
-        sizes: square root of the area at the 5th, 50th and 95th percentile, in shares of the square root of the
+        count: number of boxes.
+        sizes: square root of the area at the 5th, 50th and 95th percentile, as fractions of the square root of the
             input's area.
         ratios: height over width at the 10th, 50th and 90th percentile, in pixels of the input.
     """
@@ -44,8 +44,8 @@ class Statistics:
     def suggested(self, levels: int, size: tuple[int, int]) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return an anchor size in pixels for each of ``levels`` levels, and ratios that all of them have.
 
-        Sizes run from the 5th to the 95th percentile in equal steps of their logarithm, as pyramid levels do;
-        a single level takes the median. Ratios closer to each other than a quarter count once.
+        Sizes run from the 5th to the 95th percentile in equal logarithmic steps, as pyramid levels do; a single level
+        takes the median. Ratios within a quarter of each other count once.
         """
         scale = math.sqrt(size[0] * size[1])
         low, middle, high = (max(share * scale, 2.0) for share in self.sizes)
@@ -91,7 +91,7 @@ def box_sides(samples: Sequence[Sample], size: tuple[int, int], *, letterbox: bo
 
 
 def covered(sides: NDArray[np.float64], sizes: Sequence[float], ratios: Sequence[float]) -> float:
-    """Return the share of boxes that some anchor of these sizes and ratios overlaps by half or more, centres met."""
+    """Return the share of boxes that some anchor of these sizes and ratios, centred on them, overlaps by half."""
     anchors = np.array([(size / math.sqrt(ratio), size * math.sqrt(ratio)) for size in sizes for ratio in ratios])
     both = np.minimum(sides[:, None], anchors[None]).prod(axis=2)
     whole = sides.prod(axis=1)[:, None] + anchors.prod(axis=1)[None] - both

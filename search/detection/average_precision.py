@@ -1,6 +1,6 @@
-"""COCO's measures of images that count any number of times: matched once, accumulated for every weighting.
+"""COCO's metrics of images with any weights: matched once, accumulated for every weighting.
 
-The rules are those of https://github.com/cocodataset/cocoapi for all areas and 100 boxes an image and class.
+The rules are those of https://github.com/cocodataset/cocoapi for all areas and 100 boxes per image and class.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from search.detection.detectors import DETECTIONS
 
 OVERLAPS = torch.from_numpy(np.linspace(0.5, 0.95, 10))
 RECALLS = torch.from_numpy(np.linspace(0, 1, 101))
-"""As COCO has them, to the last bit: a recall of 0.3 must not miss the threshold of 0.3."""
+"""COCO's thresholds, to the last bit: a recall of 0.3 must not miss the threshold of 0.3."""
 
 
 class Matches(NamedTuple):
@@ -24,9 +24,9 @@ class Matches(NamedTuple):
 
     Attributes:
         image: index of each predicted box's image, ``(D,)``.
-        hit, miss: whether it found a true box, or none, at each of ``OVERLAPS``: ``(10, D)``; neither where it lies in
-            a crowd.
-        true: boxes that are there, by image.
+        hit, miss: whether it matched a true box, or none, at each of ``OVERLAPS``: ``(10, D)``; neither if it lies in a
+            crowd.
+        true: number of true boxes, by image.
     """
 
     image: Tensor
@@ -62,18 +62,18 @@ _MISS, _HIT, _IGNORED = 0, 1, 2
 
 
 def _match(predicted: Tensor, true: Tensor, crowd: Tensor) -> Tensor:
-    """Return ``(10, D)``: whether each predicted box, the surest first, is a hit, a miss, or in a crowd."""
+    """Return ``(10, D)``: whether each predicted box, the most confident first, is a hit, a miss, or in a crowd."""
     matches = np.zeros((len(OVERLAPS), len(predicted)), dtype=np.int64)
     if not len(true):
         return torch.from_numpy(matches)
-    # In NumPy: of arrays as small as these, each of PyTorch's operations costs ten times as much.
+    # In NumPy: on arrays this small, each of PyTorch's operations costs ten times as much.
     overlaps, limits = _overlaps(predicted, true, crowd).numpy(), OVERLAPS.numpy()[:, None] - 1e-10
     single, many = ~crowd.numpy(), crowd.numpy()
     free = np.ones((len(OVERLAPS), len(true)), dtype=bool)
     for index in np.flatnonzero(overlaps.max(axis=1) >= limits[0, 0]):
         reached = overlaps[index] >= limits
         able = reached & free & single
-        # Of equal overlaps the last one, as COCO's own loop has it.
+        # Of equal overlaps the last one, as in COCO's own loop.
         best = np.where(able, overlaps[index], -1.0)
         chosen = best.shape[1] - 1 - best[:, ::-1].argmax(axis=1)
         rows = np.flatnonzero(able.any(axis=1))
@@ -111,7 +111,7 @@ def measures(matches: Matches, weights: Tensor) -> tuple[Tensor, Tensor]:
         recall = hits / total[:, None]
         precision = hits / (hits + misses).clamp(min=1e-12)
         envelope = precision.flip(1).cummax(dim=1).values.flip(1)
-        # Weights of 0 leave steps of no height, which change neither envelope nor recall.
+        # Weights of 0 make steps of no height, which change neither envelope nor recall.
         places = torch.searchsorted(recall.contiguous(), RECALLS.expand(len(recall), -1).contiguous())
         inside = places < recall.shape[1]
         values = envelope.gather(1, places.clamp(max=recall.shape[1] - 1)) * inside

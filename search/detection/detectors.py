@@ -1,4 +1,4 @@
-"""Detectors on a feature pyramid, put together from torchvision's own pieces."""
+"""Detectors on a feature pyramid, assembled from torchvision's own parts."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class DetectorSettings:
     """Settings that all detectors share.
 
     Attributes:
-        classes: how many there are.
+        classes: their number.
         size: height and width of the network's input in pixels: the scale of boxes and anchors.
-        sizes: of the anchors of each level in pixels; ``ratios`` height over width, the same on all levels.
+        sizes: of each level's anchors, in pixels; ``ratios`` height over width, the same on all levels.
         width, depth: of the layers applied to a box (Faster R-CNN) or to the maps (number of layers, FCOS).
         proposals: kept for the second stage of Faster R-CNN; ``samples`` of them are trained on.
         least_score: boxes below it are not returned.
@@ -61,7 +61,7 @@ class DetectorSettings:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Predicted boxes of a batch of images: ``boxes (K, 4)`` in shares of the input, ``scores``, ``labels``."""
+    """Predicted boxes of a batch of images: ``boxes (K, 4)`` as fractions of the input, ``scores``, ``labels``."""
 
     images: tuple[Mapping[str, Tensor], ...]
 
@@ -71,7 +71,7 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A detector's output in training: its levels. The rest needs the true boxes and is up to its ``losses``."""
+    """A detector's output in training: its levels. The rest needs the true boxes and is done by ``losses``."""
 
     detector: Detector
     levels: Levels
@@ -123,16 +123,16 @@ class Detector(nn.Module):
 
     @abstractmethod
     def counted(self, maps: Sequence[Tensor]) -> Any:
-        """Run the part with a fixed cost, and the second stage on as many proposals as are kept."""
+        """Run the part of fixed cost, and the second stage on the number of proposals that are kept."""
 
     def images(self, levels: Levels) -> ImageList:
-        """Return what torchvision reads sizes of images from; it holds no pixels."""
+        """Return the object from which torchvision reads image sizes; it holds no pixels."""
         count = len(next(iter(levels.values())))
         return ImageList(torch.empty((count, 3, *self.setting.size), device="meta"), [self.setting.size] * count)
 
 
 def stride_of(side: int, cells: int) -> float:
-    """Return how many pixels of an input of ``side`` pixels lie between two of ``cells`` points of a map.
+    """Return the distance, in pixels of an input of ``side`` pixels, between the ``cells`` points of a map.
 
     Networks halve their maps and round up, so that 240 pixels become 8 points 32 pixels apart, not 30. Patches of
     other sizes (14 pixels in some vision transformers) divide the input exactly.
@@ -142,7 +142,7 @@ def stride_of(side: int, cells: int) -> float:
 
 
 class Anchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no types
-    """Anchors at the points of the maps. torchvision's own count on inputs whose sides its transform has padded."""
+    """Anchors at the points of the maps; torchvision's own rely on sides padded by its transform."""
 
     def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
         height, width = image_list.tensors.shape[-2:]
@@ -158,13 +158,13 @@ class Anchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no type
 
 
 class RegionLevels:
-    """Which level a region is pooled from: 224 pixels at stride 16, half of that at half the stride (FPN, eq. 1)."""
+    """The level a region is pooled from: 224 pixels at stride 16, half of that at half the stride (FPN, eq. 1)."""
 
     def __init__(self, strides: Sequence[float]) -> None:
         self._logs = torch.tensor(strides).log2()
 
     def __call__(self, regions: list[Tensor]) -> Tensor:
-        """Return the place of the level for each of the regions ``(N, 4)`` of all images, in pixels."""
+        """Return the index of the level for each of the regions ``(N, 4)`` of all images, in pixels."""
         sides = (torch.cat(regions)[:, 2:] - torch.cat(regions)[:, :2]).clamp(min=1e-3)
         wanted = torch.floor(4 + (sides.prod(dim=1).sqrt() / 224).log2() + 1e-6)
         return (wanted[:, None] - self._logs.to(wanted)[None]).abs().argmin(dim=1)
@@ -236,7 +236,7 @@ class DenseDetector(Detector):
     def detect(self, levels: Levels) -> list[dict[str, Tensor]]:
         maps = list(levels.values())
         outputs = self.model.head(maps)
-        points = [level.shape[-2] * level.shape[-1] for level in maps]
+        points = _points(maps)
         each = outputs["cls_logits"].shape[1] // sum(points)
         counts = [count * each for count in points]
         images = self.images(levels)
@@ -245,12 +245,35 @@ class DenseDetector(Detector):
         detections: list[dict[str, Tensor]] = self.model.postprocess_detections(parted, anchors, images.image_sizes)
         return detections
 
+    def measure(self, levels: Levels, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        maps = list(levels.values())
+        anchors = self.model.anchor_generator(self.images(levels), maps)
+        losses: dict[str, Tensor] = self.model.compute_loss(targets, self.model.head(maps), anchors, *self.points(maps))
+        return losses
+
+    def points(self, maps: Sequence[Tensor]) -> tuple[()] | tuple[list[int]]:
+        """Return further arguments of the model's loss: for FCOS, the number of points of every level."""
+        return ()
+
     def counted(self, maps: Sequence[Tensor]) -> Any:
         return self.model.head(list(self.pyramid(maps).values()))
 
 
+def _points(maps: Sequence[Tensor]) -> list[int]:
+    return [level.shape[-2] * level.shape[-1] for level in maps]
+
+
+def _kept(setting: DetectorSettings) -> dict[str, Any]:
+    """Return the arguments by which torchvision's one-stage detectors keep boxes."""
+    return {
+        "score_thresh": setting.least_score,
+        "nms_thresh": setting.overlap,
+        "detections_per_img": DETECTIONS,
+    }
+
+
 class _Stub(nn.Module):
-    """In place of a backbone, of which torchvision's detectors ask only the width."""
+    """Stands in for a backbone, of which torchvision's detectors need only the width."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -274,16 +297,8 @@ class Retina(DenseDetector):
             setting.classes,
             anchor_generator=anchors,
             head=head,
-            score_thresh=setting.least_score,
-            nms_thresh=setting.overlap,
-            detections_per_img=DETECTIONS,
+            **_kept(setting),
         )
-
-    def measure(self, levels: Levels, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        maps = list(levels.values())
-        anchors = self.model.anchor_generator(self.images(levels), maps)
-        losses: dict[str, Tensor] = self.model.compute_loss(targets, self.model.head(maps), anchors)
-        return losses
 
 
 class Fcos(DenseDetector):
@@ -296,20 +311,14 @@ class Fcos(DenseDetector):
         self.model = FCOS(
             _Stub(channels),
             setting.classes,
-            # One square a point, as large as the distance of points.
+            # One square per point, as large as the distance between points.
             anchor_generator=Anchors(setting.sizes, ((1.0,),) * len(setting.sizes)),
             head=FCOSHead(channels, 1, setting.classes, setting.depth),
-            score_thresh=setting.least_score,
-            nms_thresh=setting.overlap,
-            detections_per_img=DETECTIONS,
+            **_kept(setting),
         )
 
-    def measure(self, levels: Levels, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        maps = list(levels.values())
-        anchors = self.model.anchor_generator(self.images(levels), maps)
-        points = [level.shape[-2] * level.shape[-1] for level in maps]
-        losses: dict[str, Tensor] = self.model.compute_loss(targets, self.model.head(maps), anchors, points)
-        return losses
+    def points(self, maps: Sequence[Tensor]) -> tuple[list[int]]:
+        return (_points(maps),)
 
 
 KINDS: Mapping[str, type[FasterRCNN | Retina | Fcos]] = {"faster_rcnn": FasterRCNN, "retinanet": Retina, "fcos": Fcos}

@@ -1,4 +1,4 @@
-"""COCO's metrics of a validation pass, and images worth looking at."""
+"""COCO's metrics of a validation pass, and its worst images."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from search.records.study import Box, Evaluation, Measured, Picture
 _PICTURES = 24
 _OVERLAP = 0.5
 _SIDE = 1000.0
-"""Boxes are measured in this many steps a side: every overlap is one of proportions, so that any will do."""
+"""Boxes are measured in this many steps per side; any number will do, since overlaps are ratios."""
 
 
 class CocoMeasures:
     """Mean average precision as COCO defines it (https://cocodataset.org/#detection-eval), by faster-coco-eval.
 
-    Boxes are measured as predictions give them: in the original image, cut at its border, and not in the network's
-    input, where a letterbox has bars beside it.
+    Boxes are measured as predictions return them: in the original image, clipped at its border, and not in the
+    network's input, where a letterbox has bars.
 
     ``map`` is the mean over overlaps of 0.50 to 0.95, ``map_50`` and ``map_75`` those at one overlap, ``mar_100`` the
-    recall with 100 boxes an image. It is collected as ``search.tasks._base.Evaluator`` says.
+    recall with 100 boxes per image. Implements ``search.tasks._base.Evaluator``.
     """
 
     def __init__(self, classes: tuple[str, ...], least_shown: float) -> None:
@@ -55,12 +55,12 @@ class CocoMeasures:
         return {name: max(float(measured[name]), 0.0) for name in ("map", "map_50", "map_75", "mar_100")}
 
     def evaluation(self) -> Evaluation:
-        found = self._measured()
-        numbers = [int(number) for number in torch.as_tensor(found["classes"]).reshape(-1).tolist()]
+        results = self._measured()
+        numbers = [int(number) for number in torch.as_tensor(results["classes"]).reshape(-1).tolist()]
         counts = torch.cat([one["labels"][one["iscrowd"] == 0] for one in self._true] or [torch.zeros(0)]).tolist()
         measured = []
         for number, name in enumerate(self._classes):
-            values = _by_class(found, numbers.index(number)) if number in numbers else {}
+            values = _by_class(results, numbers.index(number)) if number in numbers else {}
             measured.append(Measured(name, values, counts.count(number)))
         return Evaluation(measured=tuple(measured), pictures=self._pictures())
 
@@ -69,7 +69,7 @@ class CocoMeasures:
         return len(self._shown)
 
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
-        """Return a measure ``(R,)`` with every image counted as often as ``weights`` ``(R, images)`` say."""
+        """Return a metric ``(R,)`` with every image counted ``weights`` ``(R, images)`` times."""
         self._place()
         if self._matches is None:
             self._matches = [matched(self._predicted, self._true, label) for label in range(len(self._classes))]
@@ -90,7 +90,7 @@ class CocoMeasures:
         return self._results
 
     def _place(self) -> None:
-        """Bring the boxes that came since to the host, and into their images."""
+        """Move new boxes to the host, and into their original images."""
         for index in range(self._counted, len(self._shown)):
             shown = self._shown[index].cpu()
             for rows in (self._predicted, self._true):
@@ -136,7 +136,7 @@ def _metric() -> Any:
     metric = MeanAveragePrecision(
         backend="faster_coco_eval",
         extended_summary=True,
-        # Its own are rounded to float32.
+        # The library's own are rounded to float32.
         iou_thresholds=OVERLAPS.tolist(),
         rec_thresholds=RECALLS.tolist(),
         max_detection_thresholds=[1, 10, DETECTIONS],
@@ -146,7 +146,7 @@ def _metric() -> Any:
 
 
 def _by_class(measured: Mapping[str, Any], place: int) -> dict[str, float]:
-    """Return the measures of one class; ``precision`` is ``(overlaps, recalls, classes, areas, limits)``."""
+    """Return the metrics of one class; ``precision`` is ``(overlaps, recalls, classes, areas, limits)``."""
     precision, recall = torch.as_tensor(measured["precision"]), torch.as_tensor(measured["recall"])
     whole, half, recalled = precision[:, :, place, 0, -1], precision[0, :, place, 0, -1], recall[:, place, 0, -1]
     named = (("average_precision", whole), ("average_precision_50", half), ("average_recall", recalled))
@@ -154,7 +154,7 @@ def _by_class(measured: Mapping[str, Any], place: int) -> dict[str, float]:
 
 
 def _hits(predicted: Mapping[str, Tensor], true: Mapping[str, Tensor]) -> int:
-    """Return how many true boxes are found: the surest box first, one each, overlapping by half, of their class."""
+    """Return the number of true boxes found: most confident first, one to one, overlapping by half, class equal."""
     if not len(predicted["labels"]) or not len(true["labels"]):
         return 0
     overlaps = box_iou(predicted["boxes"], true["boxes"])

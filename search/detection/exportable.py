@@ -1,7 +1,7 @@
 """Detectors as tensor programs of fixed shapes, which can be exported as graphs.
 
-torchvision's detectors give as many boxes as they find, image by image. Here every image has the same number of
-places, those without a box have score 0, and a whole batch is computed at once; the boxes are the same.
+torchvision's detectors return as many boxes as they find, image by image. Here every image has the same number of
+slots, those without a box have score 0, and a whole batch is computed at once; the boxes are the same.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _NOTHING = -1.0
 """Score of slots without a box."""
 _OUTSIDE = ((-2.0, -2.0, -1.0, -1.0), (-5.0, -5.0, -4.0, -4.0))
 _SMALLEST = 1e-2
-"""Pixels: narrower boxes are dropped, as in torchvision's second stage."""
+"""Narrower boxes, in pixels, are dropped, as in torchvision's second stage."""
 
 
 def exportable(network: Any) -> nn.Module:
     """Return ``network``, an ``InferenceNetwork`` that ends in a detector, as a module of fixed shapes.
 
-    It takes ``(N, 3, H, W)`` and gives ``boxes (N, K, 4)``, corners ``x0, y0, x1, y1`` in shares of the input,
-    ``scores (N, K)``, the surest first and 0 for places without a box, and ``labels (N, K)`` int64 from 0.
+    It takes ``(N, 3, H, W)`` and returns ``boxes (N, K, 4)``, corners ``x0, y0, x1, y1`` as fractions of the input,
+    ``scores (N, K)``, in descending order and 0 for slots without a box, and ``labels (N, K)`` int64 from 0.
 
     Raises:
-        RunError: there is none for this detector.
+        RunError: there is no such module for this detector.
     """
     head = network.head
     if isinstance(head, FasterRCNN):
@@ -65,7 +65,7 @@ class FixedSizeDetector(nn.Module):
 
     @abstractmethod
     def generator(self) -> nn.Module:
-        """Return what makes the detector's anchors."""
+        """Return the generator of the detector's anchors."""
 
     @abstractmethod
     def boxes_of(self, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
@@ -77,7 +77,7 @@ class FixedSizeDetector(nn.Module):
         return anchors
 
     def clipped(self, boxes: Tensor) -> Tensor:
-        """Return ``boxes`` ``(..., 4)`` cut at the border of the input."""
+        """Return ``boxes`` ``(..., 4)`` clipped at the border of the input."""
         height, width = self.detector.setting.size
         across, down = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
         return torch.stack([across, down], dim=-1).flatten(-2)
@@ -85,23 +85,23 @@ class FixedSizeDetector(nn.Module):
     def suppressed(
         self, boxes: Tensor, scores: Tensor, kinds: Tensor, overlap: float, most: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the ``most`` surest boxes of every image of which none of its kind overlaps a surer one.
+        """Return the ``most`` most confident boxes of every image that no more confident one of their kind overlaps.
 
         Args:
-            boxes: ``(N, M, 4)`` inside of the input, in pixels; ``scores`` ``(N, M)``, below 0 for none.
-            kinds: ``(N, M)`` numbers; boxes of different ones do not meet.
+            boxes: ``(N, M, 4)`` inside the input, in pixels; ``scores`` ``(N, M)``, below 0 for none.
+            kinds: ``(N, M)`` numbers; boxes of different kinds do not affect each other.
 
         Returns:
-            boxes ``(N, most, 4)``, scores, and kinds, the surest first; scores below 0 for places without a box.
+            boxes ``(N, most, 4)``, scores, and kinds, the highest scores first; scores below 0 for slots without a box.
         """
         height, width = self.detector.setting.size
-        # Boxes of other images are moved to the side and those of other kinds down, so that they never overlap.
+        # Boxes of other images are shifted sideways and those of other kinds down, so that they never overlap.
         image = torch.ones_like(scores).cumsum(dim=0) - 1
         right, down = image * (width + 1), kinds.to(scores) * (height + 1)
         apart = (boxes + torch.stack([right, down, right, down], dim=-1)).flatten(0, 1)
         flat = scores.flatten()
-        # Places without a box lie one on the other outside of everything: leaving them out would make shapes depend on
-        # scores. Two more are there because a graph's suppression has to keep two, by torchvision's own rule.
+        # Slots without a box lie on top of each other outside everything: dropping them would make shapes depend on
+        # scores. There are two more because a graph's suppression has to keep two, by torchvision's own rule.
         outside = apart.new_tensor(_OUTSIDE)
         apart = torch.cat([torch.where((flat >= 0)[:, None], apart, outside[0]), outside])
         kept = nms(apart, torch.cat([flat, torch.full_like(apart[-2:, 0], _NOTHING)]), overlap)
@@ -131,7 +131,7 @@ class FixedDense(FixedSizeDetector):
         return boxes, sure.clamp(min=0), labels
 
     def _kept(self, anchors: int) -> int:
-        """Return how many boxes of a level are looked at."""
+        """Return the number of boxes of a level that are considered."""
         return min(int(self.detector.model.topk_candidates), anchors * int(self.detector.setting.classes))
 
     def _level(self, place: int, scores: Tensor, coded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -140,7 +140,7 @@ class FixedDense(FixedSizeDetector):
         anchors = torch.div(places, classes, rounding_mode="floor")
         near = self.anchors(place)[anchors]
         codes = _gathered(coded, anchors)
-        decode = getattr(model.box_coder, "decode_single", model.box_coder.decode)  # FCOS's coder has but one
+        decode = getattr(model.box_coder, "decode_single", model.box_coder.decode)  # FCOS's coder has only ``decode``
         boxes = decode(codes.reshape(-1, 4), near.reshape(-1, 4)).reshape(near.shape)
         return self.clipped(boxes), torch.where(sure > model.score_thresh, sure, _NOTHING), places % classes
 
@@ -170,7 +170,7 @@ class FixedTwoStage(FixedSizeDetector):
         return kept[0], kept[1].clamp(min=0), kept[2]
 
     def _proposals(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return regions ``(N, R, 4)`` in pixels, and how sure they are of an object, below 0 for places without."""
+        """Return regions ``(N, R, 4)`` in pixels and their objectness, below 0 for slots without a region."""
         rpn, (objects, deltas) = self.detector.rpn, self.detector.rpn.head(list(maps))
         boxes, sure, levels = [], [], []
         kept = [min(int(rpn.pre_nms_top_n()), count) for count in self.counts]
@@ -207,11 +207,11 @@ class FixedTwoStage(FixedSizeDetector):
 
 
 def _gathered(rows: Tensor, places: Tensor) -> Tensor:
-    """Return the rows ``(N, k, 4)`` of ``(N, M, 4)`` at ``places`` ``(N, k)``."""
+    """Return the rows ``(N, k, 4)`` of ``(N, M, 4)`` at the indices ``places`` ``(N, k)``."""
     return rows.gather(1, places[..., None].expand(-1, -1, rows.shape[-1]))
 
 
 def _listed(maps: Tensor, width: int) -> Tensor:
-    """Return what a head says at the points of a level, ``(N, A * width, h, w)``, anchor by anchor."""
+    """Return a head's outputs at the points of a level, ``(N, A * width, h, w)``, anchor by anchor."""
     apart = torch.unflatten(maps, 1, (-1, width))
     return apart.permute(0, 3, 4, 1, 2).flatten(1, 3)

@@ -16,7 +16,7 @@ _NO_CLASS = ("__background__", "n/a")
 _RENAMED = (
     (re.compile(r"^backbone\.fpn\."), "pyramid.fpn."),
     (re.compile(r"^head\."), "model.head."),
-    # torchvision's first version names the two linear layers that the second has in a row.
+    # torchvision's first version names the two linear layers that the second has in sequence.
     (re.compile(r"^roi_heads\.box_head\.fc6\."), "roi_heads.box_head.1."),
     (re.compile(r"^roi_heads\.box_head\.fc7\."), "roi_heads.box_head.3."),
 )
@@ -26,11 +26,11 @@ _TOWERS = ("model.head.classification_head", "model.head.regression_head")
 
 
 def take_over(detector: Detector, taps: Sequence[Tap], own: PretrainedDetector, classes: Sequence[str]) -> list[str]:
-    """Put into ``detector``, in place, what fits of the pretrained one; return the names of parts taken whole.
+    """Copy into ``detector``, in place, what fits from the pretrained one; return the names of parts taken completely.
 
-    A part is taken as far as its layers have the same shapes, from the first on, and only behind a part that was
-    taken: a head makes no sense of another pyramid. Outputs of classes are taken for those that both know by name
-    (of a file whose classes are not known by name: for all, where there are as many); the others stay fresh.
+    A part is taken as far as its layers have the same shapes, from the first on, and only after a part that was taken:
+    a head can make nothing of another pyramid. Class outputs are taken for classes that both know by name (if a file's
+    class names are unknown: for all, if the number is the same); others stay fresh.
 
     Args:
         taps: the units that feed ``detector``.
@@ -52,7 +52,7 @@ def take_over(detector: Detector, taps: Sequence[Tap], own: PretrainedDetector, 
 
 
 def words(own: PretrainedDetector, classes: Sequence[str]) -> str:
-    """Return in a line for people what candidates may take over."""
+    """Return in one line for people what candidates may inherit."""
     name = _NAMES[own.kind]
     shape = f"{own.width} channels from stride {own.finest}, {own.extra} levels behind the last map"
     if not own.weights:
@@ -66,13 +66,13 @@ def words(own: PretrainedDetector, classes: Sequence[str]) -> str:
 
 
 def fitting_classes(outputs: int, own: Sequence[str], classes: Sequence[str], *, background: bool) -> dict[int, int]:
-    """Return for each of ``classes`` (by place) the place of its output among the pretrained detector's.
+    """Return for each of ``classes`` (by index) the index of its output in the pretrained detector.
 
     Args:
-        outputs: how many outputs the pretrained detector has.
-        own: their names; empty where unknown. Then all are taken if there are as many, or one more
-            for the background, which comes first.
-        background: whether one of the outputs always is the background.
+        outputs: number of outputs of the pretrained detector.
+        own: their names; empty if unknown. Then all are taken if there are as many, or one more for the background,
+            which comes first.
+        background: whether one of the outputs is always the background.
     """
     if own:
         places = {_plain(name): index for index, name in enumerate(own) if name.lower() not in _NO_CLASS}
@@ -85,7 +85,7 @@ def fitting_classes(outputs: int, own: Sequence[str], classes: Sequence[str], *,
 
 
 class _Parts:
-    """A detector's tensors beside those that may be taken."""
+    """A detector's tensors, and those that it may take."""
 
     def __init__(self, detector: nn.Module, given: Mapping[str, Tensor]) -> None:
         self._own = detector.state_dict()
@@ -101,11 +101,11 @@ class _Parts:
         return len(own) == sum(name.startswith(f"{stem}.") for name in self._given)
 
     def take_levels(self, levels: Mapping[int, int]) -> bool:
-        """Take the pyramid's convolutions of levels, own place -> given place; return whether any fitted."""
+        """Take the pyramid's convolutions of levels, own index -> given index; return whether any fitted."""
         taken = False
-        for place, source in levels.items():
+        for level, source in levels.items():
             for stem in _BLOCKS:
-                mine, theirs = _under(f"{stem}.{place}.", self._own), _under(f"{stem}.{source}.", self._given)
+                mine, theirs = _under(f"{stem}.{level}.", self._own), _under(f"{stem}.{source}.", self._given)
                 if mine.keys() == theirs.keys() and all(mine[name].shape == theirs[name].shape for name in mine):
                     for name, value in mine.items():
                         value.copy_(theirs[name])
@@ -113,16 +113,16 @@ class _Parts:
         return taken
 
     def take_rows(self, stem: str, rows: Mapping[int, int], shape: tuple[int, int, int]) -> bool:
-        """Take rows of outputs, own place -> given place; return whether they fitted.
+        """Take rows of outputs, own index -> given index; return whether they fitted.
 
-        ``shape`` is how the detector's own outputs are laid out: groups of rows of numbers.
+        ``shape`` is the layout of the detector's own outputs: groups of rows of numbers.
         """
         groups, _, each = shape
         for name in (f"{stem}.weight", f"{stem}.bias"):
             mine, theirs = self._own[name], self._given[name]
             if mine.shape[1:] != theirs.shape[1:] or len(mine) != math.prod(shape) or len(theirs) % (groups * each):
                 return False
-            mine, theirs = (found.view(groups, -1, each, *found.shape[1:]) for found in (mine, theirs))
+            mine, theirs = (weights.view(groups, -1, each, *weights.shape[1:]) for weights in (mine, theirs))
             for own, source in rows.items():
                 mine[:, own] = theirs[:, source]
         return True
@@ -138,7 +138,7 @@ def _two_stages(parts: _Parts, own: PretrainedDetector, classes: Sequence[str]) 
         taken.append("box head")
         stem = "roi_heads.box_predictor"
         outputs = fitting_classes(own.outputs, own.classes, classes, background=True)
-        rows = {0: 0} | {place + 1: source for place, source in outputs.items()}
+        rows = {0: 0} | {own + 1: source for own, source in outputs.items()}
         parts.take_rows(f"{stem}.cls_score", rows, (1, len(classes) + 1, 1))
         parts.take_rows(f"{stem}.bbox_pred", rows, (1, len(classes) + 1, 4))
         taken += _known(outputs, classes)
@@ -161,7 +161,7 @@ def _one_stage(parts: _Parts, own: PretrainedDetector, classes: Sequence[str]) -
 
 
 def _own_anchors(own: PretrainedDetector) -> int:
-    """Return how many anchors a one-stage detector has at a point: its sizes in three shapes; FCOS has one."""
+    """Return the number of anchors per point of a one-stage detector: its sizes in three shapes; FCOS has one."""
     return 1 if own.kind == "fcos" else 3 * len(own.sizes[0])
 
 
@@ -185,7 +185,7 @@ def _levels(taps: Sequence[Tap], own: PretrainedDetector) -> dict[int, int]:
 
 
 def _under(stem: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with ``stem``, by what is behind it."""
+    """Return the tensors whose names begin with ``stem``, by the rest of the name."""
     return {name.removeprefix(stem): value for name, value in tensors.items() if name.startswith(stem)}
 
 

@@ -15,11 +15,11 @@ from spaces.errors import SurgeryError
 from spaces.heads import Features, MapLayout, Tap
 
 _CONVOLVED = 2
-"""Levels that torchvision's convolutions behind the last level make, P6 and P7."""
+"""Levels that torchvision's convolutions after the last level make, P6 and P7."""
 
 
 class Pooled(ExtraFPNBlock):  # type: ignore[misc]  # torchvision has no types
-    """Coarser levels behind the last one, each every second point of the one before, as Faster R-CNN has one."""
+    """Coarser levels after the last one, each made of every second point of the one before, as in Faster R-CNN."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Pooled(ExtraFPNBlock):  # type: ignore[misc]  # torchvision has no types
 class Pyramid(nn.Module):
     """Turns tapped outputs into maps of one width, the finest first (https://arxiv.org/abs/1612.03144).
 
-    Tokens of a vision transformer are laid out as the map that they came from.
+    Tokens of a vision transformer are laid out as the map they came from.
     """
 
     def __init__(
@@ -46,16 +46,16 @@ class Pyramid(nn.Module):
         extra: int,
         style: Style = PLAIN_STYLE,
     ) -> None:
-        """Make one.
+        """Create a pyramid.
 
         Args:
-            taps: units whose outputs it is given.
+            taps: units whose outputs it receives.
             size: height and width of the network's input in pixels.
-            width: channels of every level; ``extra`` levels behind the last tap.
-            style: of a pretrained detector; its convolved extra levels are two, any other number is pooled.
+            width: channels of every level; ``extra`` the number of levels after the last tap.
+            style: of a pretrained detector; its convolved extra levels are two, any other number are pooled.
 
         Raises:
-            SurgeryError: the tokens of a tap are no grid of square patches.
+            SurgeryError: the tokens of a tap are not a grid of square patches.
         """
         super().__init__()
         self.grids = tuple(tap.grid(size) for tap in taps)
@@ -73,14 +73,14 @@ class Pyramid(nn.Module):
 
 
 def _behind(style: str, extra: int, width: int, channels: int) -> ExtraFPNBlock | None:
-    """Return what makes the levels behind the last tap, which has ``channels``."""
+    """Return the module that makes the levels after the last tap, which has ``channels``."""
     if style != "pool" and extra == _CONVOLVED:
         return LastLevelP6P7(width if style == "level" else channels, width)
     return Pooled(extra) if extra else None
 
 
 def chosen_taps(features: Features, finest: int, extra: int = 0) -> tuple[Tap, ...]:
-    """Return the taps from the reduction ``finest`` on; the coarsest alone where none is as coarse.
+    """Return the taps from the reduction ``finest`` on; the coarsest alone if none is that coarse.
 
     A pyramid with the same first and last level as the pretrained detector's own uses the same units.
 

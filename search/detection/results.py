@@ -1,4 +1,4 @@
-"""Predicted boxes of a detector, whatever file it came from: compared box by box, in shares of the original image."""
+"""Predicted boxes of a detector from any file: compared box by box, as fractions of the original image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search.detection.detectors import Detections
 from search.errors import UserError
 
 _NEAR = 0.01
-"""Largest difference of a side (in shares of the input) or a score with which two boxes are taken for the same."""
+"""Largest difference of a side (as a fraction of the input) or a score between boxes that count as equal."""
 
 
 class Apart(NamedTuple):
@@ -23,7 +23,7 @@ class Apart(NamedTuple):
 
 
 def found_in(outputs: Any) -> Detections:
-    """Return what a detector or its graph of fixed shapes gave, on the CPU in float32.
+    """Return the outputs of a detector or its graph of fixed shapes, on the CPU in float32.
 
     Raises:
         UserError: it is neither.
@@ -45,13 +45,13 @@ def _plain(value: Tensor) -> Tensor:
 
 
 def in_image(rows: Mapping[str, Tensor], shown: Sequence[float] | Tensor) -> dict[str, Tensor]:
-    """Return one image's predictions with boxes ``(K, 4)`` in shares of the image, clipped at its border.
+    """Return one image's predictions with boxes ``(K, 4)`` as fractions of the image, clipped at its border.
 
     Boxes outside the image, in a letterbox's bars, are left out.
 
     Args:
-        found: ``boxes`` in shares of the network's input, and any other rows.
-        shown: the part of the image that the input shows, in shares of the image.
+        found: ``boxes`` as fractions of the network's input, and any other rows.
+        shown: the part of the image that the input shows, as fractions of the image.
     """
     boxes = rows["boxes"]
     left, top, right, bottom = torch.as_tensor(shown, dtype=boxes.dtype, device=boxes.device).unbind()
@@ -62,7 +62,7 @@ def in_image(rows: Mapping[str, Tensor], shown: Sequence[float] | Tensor) -> dic
 
 
 def apart(boxes: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Apart:
-    """Return how the boxes ``found`` in an image compare with those ``expected``, in shares and probabilities."""
+    """Return how the boxes ``found`` in an image compare with the ``expected`` ones, in fractions and probabilities."""
     count, total = len(boxes["scores"]), len(expected["scores"])
     if not count or not total:
         return Apart(0.0, max(count, total))

@@ -19,9 +19,9 @@ from search.records.study import Json
 
 PADDING = -1
 _GREY = 114
-"""Of the bars beside a letterboxed image: the brightness YOLO networks are trained with."""
+"""Brightness of the bars beside a letterboxed image, as in the training of YOLO networks."""
 _LEAST_SEEN = 0.25
-"""Share of a box that must be left in a crop for it to be learnt."""
+"""Share of a box that must be inside a crop for it to be learnt."""
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -30,10 +30,10 @@ class BoxRows(Rows):
     """Boxes of N images, padded to the most that one has.
 
     Attributes:
-        boxes: ``(N, M, 4)`` float32, corners ``x0, y0, x1, y1`` in shares of the network's input.
+        boxes: ``(N, M, 4)`` float32, corners ``x0, y0, x1, y1`` as fractions of the network's input.
         labels: ``(N, M)`` int64, classes counted from 0; -1 for padding.
         crowd: ``(N, M)`` bool, regions of many objects: not trained on, not counted.
-        shown: ``(N, 4)`` float32, the part of the original image that the input shows, in shares of it.
+        shown: ``(N, 4)`` float32, the part of the original image that the input shows, as fractions of it.
     """
 
     boxes: Tensor
@@ -42,7 +42,7 @@ class BoxRows(Rows):
     shown: Tensor
 
     def follow(self, geometry: Geometry) -> BoxRows:
-        """Return the boxes of crops of the images; one of which less than a quarter is left becomes padding."""
+        """Return the boxes of crops of the images; boxes with less than a quarter inside become padding."""
         moved = geometry.boxes(self.boxes)
         crop_area = (geometry.crops[:, 2] * geometry.crops[:, 3]).to(moved)
         seen = area(moved) * crop_area[:, None] / area(self.boxes).clamp(min=1e-12)
@@ -50,11 +50,11 @@ class BoxRows(Rows):
         return replace(self, boxes=moved, labels=labels)
 
     def listed(self, size: tuple[int, int], first: int = 0) -> list[dict[str, Tensor]]:
-        """Return the boxes of every image as torchvision's detectors take them: in pixels of ``size``.
+        """Return the boxes of every image in the form of torchvision's detectors: in pixels of ``size``.
 
         Args:
             size: height and width of the network's input.
-            first: number of the first class; 1 where 0 is the background.
+            first: number of the first class; 1 if 0 is the background.
         """
         height, width = size
         scale = self.boxes.new_tensor([width, height, width, height])
@@ -95,7 +95,7 @@ class Stretched(Frame):
 
 @dataclass(frozen=True, slots=True)
 class Letterboxed(Frame):
-    """The whole image, its sides in proportion, with grey bars where it does not fill the network's input."""
+    """The whole image with its proportions kept, and grey bars where it does not fill the network's input."""
 
     @property
     def fit(self) -> str:
@@ -110,7 +110,7 @@ class Letterboxed(Frame):
         return ("letterbox",)
 
     def shown(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Return the part of the image that the array shows: more than all of it where there are bars."""
+        """Return the part of the image that the array shows: beyond the whole of it if there are bars."""
         inner_width, inner_height, left, top = self._inner(width, height)
         x0, y0 = -left / inner_width, -top / inner_height
         return x0, y0, x0 + self.shape[1] / inner_width, y0 + self.shape[0] / inner_height

@@ -24,15 +24,15 @@ def study_artifacts(engine: Engine, study: str, address: str, here: str | None =
         own = _key(engine, study, new.address)
         claim_place(new, own)
         stored = writing.place_artifacts(engine, study, new.address, own)
-        if stored[1] != own:  # another worker was quicker
+        if stored[1] != own:  # another worker was faster
             clear(new, own, ())
     return reached_artifacts(stored, address, here), stored[1]
 
 
 def _key(engine: Engine, study: str, address: str) -> str:
-    """Return the key of a study's new place: the same one for every worker that takes this ``address`` for it.
+    """Return the key of a study's new place: the same for every worker that chooses this ``address`` for it.
 
-    A worker that dies before the store knows of the place then leaves the very mark that the next one looks for.
+    A worker that dies before the store knows the place then leaves exactly the mark that the next one looks for.
     """
     created = reading.load_study(engine, study, trials=False).created_at
     return hashlib.sha256(f"{study}\n{created}\n{address}".encode()).hexdigest()[:32]
@@ -41,7 +41,7 @@ def _key(engine: Engine, study: str, address: str) -> str:
 def reached_artifacts(stored: tuple[str, str], beside: str, here: str | None) -> ArtifactStore:
     """Return the store of this address and key: at ``here`` if given, ``beside`` if it is there, else at its address.
 
-    A folder that was moved or copied together with its store is found beside it; a copy never touches its original.
+    A folder that was moved or copied with its store is found beside it; a copy never touches its original.
     """
     address, key = stored
     if here is None and is_place(open_artifact_store(beside, S3Bucket), key):
@@ -56,7 +56,7 @@ def default_place(name: str) -> Path:
 
 
 def open_artifacts(name: str, *, storage: str = DEFAULT_URL, artifacts: str | None = None) -> ArtifactStore:
-    """Return where the checkpoints of the study ``name`` are kept: ``get`` gives the bytes of a trial's.
+    """Return the store of the checkpoints of the study ``name``: ``get`` returns the bytes of a trial's.
 
     Raises:
         NotFoundError: no such study.

@@ -32,14 +32,14 @@ def confirm_study(
     """Retrain the ``top`` best candidates and the plain recipe with fresh seeds; return the study with the results.
 
     Finished trainings are kept: asking for more seeds, folds, fractions or candidates adds what is missing.
-    All candidates get the same seeds, folds and draws of labels, so that they are compared in pairs. None of it is a
-    trial: samplers, rankings and counts of the search stay as they are.
+    All candidates get the same seeds, folds and draws of labels, so that they are compared in pairs. None of the
+    trainings is a trial: samplers, rankings and counts of the search are unaffected.
 
     Args:
         folds: of training and validation images together; 1 keeps the study's own validation images.
         fractions: shares of the training images, 1 for all.
         retry: put trainings that failed back into the queue.
-        only_enter: leave the work to workers of the study that are there, or come later.
+        only_enter: leave the work to the study's present or later workers.
         given: the fields of ``RunOptions``, or ``options``, all of them as one value.
 
     Raises:
@@ -73,7 +73,7 @@ def _fractions(given: Sequence[float]) -> tuple[float, ...]:
 
 
 def _check_folds(study: StudyRecord, folds: int) -> None:
-    """Refuse more folds than a class has samples, where each sample is of one class; else more than samples."""
+    """Refuse more folds than the smallest class has samples, or, without single classes, than there are samples."""
     if folds == 1:
         return
     counts: Counter[str] = Counter()

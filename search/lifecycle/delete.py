@@ -16,7 +16,7 @@ def delete_study(
     """Delete the study ``name``: checkpoints first, then Optuna's rows, then ours, so that it can be repeated.
 
     Args:
-        artifacts: where the folder of its checkpoints is mounted on this machine.
+        artifacts: where the folder of its checkpoints is on this machine.
         keep_artifacts: leave its checkpoints where they are.
 
     Raises:

@@ -43,16 +43,16 @@ from spaces.errors import SpaceError
 
 _COMPARED = 64
 _SAME = 1e-3
-"""A metric that differs from the stored one by more, relative to it and to 1, is reported to the user."""
+"""Difference from the stored metric, relative to it and to 1, above which it is reported to the user."""
 _FOLDED = 1e-4
-"""Allowed difference, relative to the largest output, when batch norms are folded: each rounds differently."""
+"""Allowed difference, relative to the largest output, with folded batch norms: each rounds differently."""
 Calibrate = Callable[[Tensor, Tensor], float]
 """Validation logits and labels -> temperature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The files of an export; ``notes`` is what a user should know of it, a line each."""
+    """The files of an export; ``notes`` are lines that a user should know."""
 
     folder: Path
     facts: ModelFacts
@@ -80,7 +80,7 @@ def export_study(
             number of a trial, or ``refit`` for the newest finished refit.
         formats: any of ``search.model.formats``.
         output: the folder; ``runs/STUDY/model`` by default.
-        fold_bn: fold batch norms into the layers in front of them.
+        fold_bn: fold batch norms into the preceding layers.
         calibrate: fits the temperature to validation logits and labels; None leaves it at 1.
         compared: number of validation images on which each file is compared; 0 for all.
         progress: called with ``(what, done, total)``.
@@ -134,7 +134,7 @@ def _check_task(name: str) -> None:
 def _differences(metrics: Mapping[str, float], trained: TrainedCandidate) -> Iterator[str]:
     """Yield a line for every metric that differs from the search's, which may have computed in half precision."""
     if trained.refit is not None:
-        return  # it is measured on the test images, not on these
+        return  # measured on the test images, not on these
     stored = trained.checkpoint.facts["metrics"]
     device = trained.trial.extras.get("device", "another device")
     for name, value in metrics.items():
@@ -146,7 +146,7 @@ def _differences(metrics: Mapping[str, float], trained: TrainedCandidate) -> Ite
 
 
 def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
-    record, trial, found, refit = trained.study, trained.trial, trained.checkpoint.facts, trained.refit
+    record, trial, stored, refit = trained.study, trained.trial, trained.checkpoint.facts, trained.refit
     size = trial.size
     tested = refit is not None and bool(refit.test)
     return ModelFacts(
@@ -162,7 +162,7 @@ def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
         base_size=trained.pretrained.chain.input_size,
         objective=record.metric,
         metrics=_metrics(trained, seen),
-        stored={} if refit is not None else dict(found["metrics"]),
+        stored={} if refit is not None else dict(stored["metrics"]),
         images=sum(record.dataset.counts.get("test", {}).values()) if tested else trained.loader.count,
         measured_on=_measured_on(record.dataset, refit, tested=tested),
         dataset=record.dataset.name,
@@ -175,20 +175,20 @@ def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
         versions=versions(),
         outputs=trained.task.outputs,
         texts=trained.texts,
-        task_options=dict(found.get("task_options", {})),
-        task_facts=dict(found.get("task_facts", {})),
+        task_options=dict(stored.get("task_options", {})),
+        task_facts=dict(stored.get("task_facts", {})),
     )
 
 
 def model_name(study: str, trial: int, refit: Refit | None) -> str:
-    """Return what the model of a trial is called, or that of a ``refit`` of it."""
+    """Return the name of the model of a trial, or of a ``refit`` of it."""
     if refit is None:
         return f"{study}-trial-{trial}"
     return f"{study}-{'final' if refit.is_final else 'refit'}-{refit.number}"
 
 
 def _metrics(trained: TrainedCandidate, seen: Seen) -> dict[str, float]:
-    """Return the model's metrics; a final model's are those of its candidate before it saw the validation data."""
+    """Return the model's metrics; for a final model, those of its candidate before it saw the validation data."""
     refit, trial = trained.refit, trained.trial
     if refit is not None and refit.is_final:
         best = next((one for one in trial.epochs if one.epoch == trial.best_epoch), None)
@@ -200,14 +200,14 @@ def _measured_on(dataset: DatasetRecord, refit: Refit | None, *, tested: bool) -
     words = SELECTED
     if refit is not None and tested:
         words = FINAL if refit.look == 1 else f"{FINAL}, look {refit.look} at them"
-        if refit.tta and not refit.views:  # of an older version, which scored the average alone
+        if refit.tta and not refit.views:  # from an older version, which scored only the average
             words += ", averaged over views of each image, which `ftsearch predict` does not do"
     elif refit is not None and refit.is_final:
         words = WITHOUT
     elif refit is not None and refit.data != "train":
         words = TRAINED
     split = "test" if tested else "val"
-    shared = (found.counted(dataset.noun) for found in dataset.overlaps if found.split == split)
+    shared = (overlap.counted(dataset.noun) for overlap in dataset.overlaps if overlap.split == split)
     words = words if dataset.inputs == "images" else words.replace("images", "texts")
     return "; ".join((words, *shared))
 
@@ -221,7 +221,7 @@ def _origin(trained: TrainedCandidate) -> Origin:
         known = backbones.resolve(trained.candidate.structure.backbone).weights
     except SpaceError:  # rebuilding needed no source: without one, only the card says less
         known = ()
-    published = next((found for found in known if found.name == name), None)
+    published = next((weights for weights in known if weights.name == name), None)
     license_name, source = (published.license, published.origin) if published else ("", "")
     return Origin(name=name, sha256=str(weights["sha256"]), license=license_name, source=source)
 
@@ -282,7 +282,7 @@ def _snippet_facts(trained: TrainedCandidate, signature: Signature) -> dict[str,
 
 
 def _compared(known: ModelFormat, opened: nn.Module, seen: Seen, task: Task, facts: ModelFacts) -> Check:
-    """Return how closely the file reproduces the network, on one input, then on batches of others.
+    """Return how closely the file reproduces the network, on one input and on batches of others.
 
     Raises:
         RunError: they differ by more than rounding.

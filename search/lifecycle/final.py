@@ -1,4 +1,4 @@
-"""The end of a search: the winner is chosen, trained on all data and exported, as far as the budget allows."""
+"""The end of a search: choosing the winner, training it on all data and exporting it, as far as the budget allows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def prepare(engine: Engine, spec: StudySpec) -> None:
 
 
 def conclude(context: TrialContext, stop_signal: StopSignal, train: Train | None = None) -> tuple[str, ...]:
-    """Choose and train the final model; return why any of that was left out.
+    """Choose and train the final model; return why any step was left out.
 
     Args:
         train: runs the trainings; this process by default.
@@ -49,14 +49,14 @@ def conclude(context: TrialContext, stop_signal: StopSignal, train: Train | None
 
 
 def is_over(context: TrialContext) -> bool:
-    """Return whether the search has ended for all of its workers: all trials done, or its budget spent."""
+    """Return whether the search has ended for all its workers: all trials are done, or the budget is spent."""
     progress = reading.progress(context.engine, context.runtime.spec.name)
     is_done = progress.finished >= progress.target or is_budget_spent(context)
     return is_done and not progress.states.get(TrialState.RUNNING)
 
 
 def _left(context: TrialContext, stop_signal: StopSignal) -> Callable[[], float]:
-    """Return a function that gives the seconds left: of the time, and of the budget, which is counted from now on."""
+    """Return a function that returns the seconds left, of the time and of the budget, which is counted from now on."""
     budget, begin = context.runtime.spec.search.gpu_seconds, time.monotonic()
     if budget is None:
         return lambda: stop_signal.left_s
@@ -80,9 +80,9 @@ def _here(context: TrialContext, stop_signal: StopSignal) -> Train:
 
 
 def conclude_with(plan: LaunchPlan, count: int, context: TrialContext, stop_signal: StopSignal) -> tuple[str, ...]:
-    """Do as ``conclude`` does after a search by ``count`` workers of ``plan``; those that go on by themselves do it.
+    """Do as ``conclude`` after a search by ``count`` workers of ``plan``; detached ones do it themselves.
 
-    On the CPU this process trains alone: starting others takes longer than they would save.
+    On the CPU this process trains alone: starting others takes longer than they save.
     """
     if launchers.launcher_of(plan.placement.launcher).is_detached:
         return ()
@@ -91,7 +91,7 @@ def conclude_with(plan: LaunchPlan, count: int, context: TrialContext, stop_sign
 
 
 def _launched(context: TrialContext, stop_signal: StopSignal, plan: LaunchPlan, count: int) -> Train:
-    """Return what trains by ``count`` workers, the one final training by one."""
+    """Return a function that trains with ``count`` workers, and the single final training with one."""
 
     def train(kind: str, own: str, for_s: float) -> None:
         before = stop_signal.deadline, stop_signal.reserve
@@ -115,7 +115,7 @@ def export(record: StudyRecord, folder: Path, storage: str, *, is_new: bool) -> 
     """Export the study's model to ``folder``, the final one if there is one; return the folder, or why not.
 
     Args:
-        is_new: something was trained since the last export: a model of the same name is written again.
+        is_new: whether anything was trained since the last export; a model of the same name is then written again.
     """
     trial, final = record.best, choice.final_model(record)
     if trial is None:
@@ -125,7 +125,7 @@ def export(record: StudyRecord, folder: Path, storage: str, *, is_new: bool) -> 
         return folder, ""
     try:
         return export_study(record.name, output=folder, storage=storage).folder, ""
-    except Exception as error:  # whatever goes wrong here, the search is finished and its result is shown
+    except Exception as error:  # whatever goes wrong here, the search has finished and its result is shown
         logger.debug("the export failed", exc_info=error)
         reason = str(error) or type(error).__name__
         return None, f"{reason}; once that is fixed: ftsearch export {record.name}"

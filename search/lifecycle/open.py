@@ -28,7 +28,7 @@ def open_study(study: str | Path | Mapping[str, Any], *, device: str = "auto") -
 
 
 def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
-    """Return the spec of a study in the store; ``data`` is where its data is on this machine, if elsewhere.
+    """Return the spec of a study in the store; ``data`` is where its data are on this machine, if elsewhere.
 
     Raises:
         UserError: its format takes no ``data``, or its data lie outside of ``FTSEARCH_DATA``.
@@ -44,7 +44,7 @@ def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
 
 
 def _check_places(data: Mapping[str, Any], base: Path) -> None:
-    """Check that the data lie in a folder that this machine allows: others may write to the store.
+    """Check that the data are in a folder that this machine allows: others may write to the store.
 
     Raises:
         UserError: they are outside of the folders that ``FTSEARCH_DATA`` lists.
@@ -52,9 +52,9 @@ def _check_places(data: Mapping[str, Any], base: Path) -> None:
     allowed = [Path(folder).resolve() for folder in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if folder]
     root = base / Path(str(data.get("path", ""))).expanduser()
     for name, value in data.items() if allowed else ():
-        for place in (base / value, root / value) if isinstance(value, str) and value else ():
-            found = place.expanduser().resolve()
-            if (name == "path" or found.exists()) and not any(found.is_relative_to(folder) for folder in allowed):
+        for path in (base / value, root / value) if isinstance(value, str) and value else ():
+            resolved = path.expanduser().resolve()
+            if (name == "path" or resolved.exists()) and not any(resolved.is_relative_to(folder) for folder in allowed):
                 raise UserError(
                     f"data.{name} is {str(value)!r} in the store, which is outside of {DATA_VARIABLE} "
                     f"({os.pathsep.join(map(str, allowed))}); name the data's place with --data"
@@ -81,7 +81,7 @@ def writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
-        probe.unlink(missing_ok=True)  # another worker of this folder may have been quicker
+        probe.unlink(missing_ok=True)  # another worker may have been faster
     except OSError as error:
         raise UserError(
             f"cannot write to the output folder {folder}: {error.strerror}; choose another folder"

@@ -37,8 +37,8 @@ def refit_study(
 ) -> tuple[StudyRecord, Refit]:
     """Train one candidate for use, score it once on the test images, and return the study and the refit.
 
-    The same refit is trained only once: asking again returns the stored one. A different refit looks at the test
-    images again, and such looks are counted.
+    The same refit is trained only once: asking again returns the stored one. A different refit scores the test images
+    again, and such scores are counted.
 
     Args:
         candidate: ``best``, ``baseline``, the number of a trial, ``refit`` for the newest one, or a file with a
@@ -76,7 +76,7 @@ def refit_study(
 
 
 def _epochs(study: StudyRecord, trial: int | None) -> int:
-    """Return how many epochs the search planned for ``trial``, or for its longest trial."""
+    """Return the number of epochs that the search planned for ``trial``, or for its longest trial."""
     planned = next((one.planned_epochs for one in study.trials if one.number == trial), None)
     if planned:
         return planned

@@ -20,9 +20,9 @@ class Place:
     """Where a study's checkpoints are kept, and which of them are there.
 
     Attributes:
-        is_there: whether it can be reached from here and is the study's own.
-        kept: those whose weights are there.
-        lost: those with files that the store names but that are gone, with these files.
+        is_there: whether it is reachable and the study's own.
+        kept: checkpoints whose weights exist.
+        lost: checkpoints with missing files, and these files.
         leftovers: names of files that belong to no trial.
     """
 
@@ -39,7 +39,7 @@ class Place:
 
 
 def look(engine: Engine, study: str, artifacts: str | None = None) -> Place:
-    """Return the place of the checkpoints of ``study``; ``artifacts`` is where it is on this machine, if elsewhere.
+    """Return the place of the checkpoints of ``study``; ``artifacts`` is its path on this machine, if different.
 
     Raises:
         NotFoundError: no such study, or no worker has chosen a place yet.
@@ -50,18 +50,18 @@ def look(engine: Engine, study: str, artifacts: str | None = None) -> Place:
     address, key = stored
     tried = (artifacts,) if artifacts else (str(default_place(study)), address)
     stores = [open_artifact_store(one, S3Bucket) for one in tried]
-    found = next((one for one in stores if is_place(one, key)), None)
-    store = found or stores[-1]
+    marked = next((one for one in stores if is_place(one, key)), None)
+    store = marked or stores[-1]
     listed = _listed(store)
     owners = checkpoint_owners.owners(engine, study)
     gone = [(owner, tuple(name for name in owner.names if name not in listed)) for owner in owners]
     return Place(
         store,
         key,
-        found is not None,
+        marked is not None,
         tuple(owner for owner in owners if owner.checkpoint in listed),
         tuple((owner, names) for owner, names in gone if names and not owner.is_running),
-        leftovers(store, key, engine, study) if found is not None else (),
+        leftovers(store, key, engine, study) if marked is not None else (),
     )
 
 
@@ -83,7 +83,7 @@ def repair(engine: Engine, study: str, place: Place) -> None:
 
 
 def weights_words(engine: Engine, study: str, name: str) -> tuple[str, bool]:
-    """Return where the weights called ``name`` are, in words, and whether they are there."""
+    """Return where the weights called ``name`` are, in words, and whether they exist."""
     stored = reading.artifacts_of(engine, study)
     if stored is None:
         return f"{name}, in no place that the store knows", False

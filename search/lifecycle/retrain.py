@@ -24,7 +24,7 @@ def check_counts(**numbers: int) -> None:
 
 
 def check_device(options: RunOptions) -> None:
-    """Refuse a missing device or launcher before anything is queued that other workers would train."""
+    """Refuse a missing device or launcher before anything is queued for other workers."""
     if launchers.launcher_of(options.placement.launcher).name == "local":
         try:
             device_of(options.device)

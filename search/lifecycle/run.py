@@ -35,11 +35,11 @@ class StudyResult:
     """The result of a run.
 
     Attributes:
-        study: the whole study with all its trials, including those of earlier runs.
-        report: path of the HTML report; None when none was asked for.
-        stopped: why the run ended before the study had all its trials; empty when it has.
-        model: folder of the exported model, the winner trained on all data where that could be had.
-        notes: what was left out at the end, and why, a line each.
+        study: the study with all its trials, including those of earlier runs.
+        report: path of the HTML report; None if none was asked for.
+        stopped: why the run ended before the study had all its trials; empty if it has.
+        model: folder of the exported model: the winner, trained on all data if possible.
+        notes: what was left out at the end, and why, one line each.
     """
 
     study: StudyRecord
@@ -55,7 +55,7 @@ class StudyResult:
 
     @property
     def gain(self) -> float | None:
-        """How much better the best trial is than the plain recipe, positive when it is; None without both."""
+        """How much better the best trial is than the plain recipe; negative if it is worse, None without both."""
         best, baseline = self.study.best, self.study.baseline
         if best is None or baseline is None or best.value is None or baseline.value is None:
             return None
@@ -78,7 +78,8 @@ def run_study(
 
     Args:
         study: path of a study file, or its content as a mapping.
-        trials: the number of trials the study is to have in the end; the study file's by default.
+        trials: the number of trials the study is to have in the end, those that have begun at least; by default the
+            study file's, or what an earlier run raised it to.
         timeout_s: seconds that all of it may take.
         sampler: its name; the study file's by default.
         folder: where logs and the report go, one folder a study, and checkpoints too unless ``artifacts``.
@@ -105,14 +106,14 @@ def run_study(
     options = run_options(given)
     storage, watching, where = options.storage, options.observer, options.placement
     is_detached = launchers.launcher_of(where.launcher).is_detached
-    if is_detached and spec.search.target >= OPEN:  # nobody stays here who could close the study
+    if is_detached and spec.search.target >= OPEN:  # nobody remains here to close the study
         spec = replace(spec, search=replace(spec.search, trials=TRIALS))
     seconds = spec.search.timeout
     stop_signal = StopSignal()
     with opened(storage, Patience(spec.faults.database_timeout, stop_signal)) as engine:
         place = writable(Path(folder) / spec.name)
         runtime = replace(checked_runtime(spec, options.device), progress=watching.preparing)
-        writing.create_study(engine, study_record(runtime))
+        writing.create_study(engine, study_record(runtime), may_shrink=trials is not None)
         artifact_store, key = study_artifacts(engine, spec.name, options.artifacts or str(place.absolute()))
         progress = reading.progress(engine, spec.name)
         watching.study_opened(spec.objective, maximize=spec.maximize, progress=progress)

@@ -42,10 +42,10 @@ def places(folder: Path, sources: Sequence[Path], root: Path, suffix: str) -> di
     read = {source.resolve() for source in sources}
     for source, stem in zip(sources, stems, strict=True):
         name = source.relative_to(base) if stem in taken else stem
-        place = folder / name.parent / f"{name.name}{suffix}"
-        if place.resolve() in read:
-            raise UserError(f"{place} is an image that is read; name another folder than {folder}")
-        names[source] = place
+        file = folder / name.parent / f"{name.name}{suffix}"
+        if file.resolve() in read:
+            raise UserError(f"{file} is an image that is read; name another folder than {folder}")
+        names[source] = file
     return names
 
 
@@ -59,8 +59,8 @@ def drawn(image: Image.Image, predicted: Prediction, classes: Sequence[str]) -> 
         pixels = draw_segmentation_masks(pixels, layers, alpha=_OPACITY, colors=colours)
     if predicted.boxes:
         pixels = _with_boxes(pixels, predicted.boxes, classes)
-    found: Image.Image = to_pil_image(pixels)
-    return found
+    drawn: Image.Image = to_pil_image(pixels)
+    return drawn
 
 
 def _with_boxes(pixels: Tensor, boxes: Sequence[PredictedBox], classes: Sequence[str]) -> Tensor:

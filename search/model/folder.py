@@ -150,7 +150,7 @@ class ModelFacts:
             Of a trial they are computed at export; ``stored`` is as the search stored them.
         base_size: input size of the study, from which the candidate's decisions start.
         temperature: outputs are divided by it before they become probabilities.
-        folded: batch norms are folded into the layers in front of them.
+        folded: whether batch norms are folded into the preceding layers.
         files: name of the file of each format.
         versions: of the packages that the model was made with.
     """
@@ -262,12 +262,12 @@ def _verify(folder: Path) -> dict[str, str]:
         if not _is_inside(folder, name):
             raise UserError(f"{path} lists {name!r}, which is no file of this folder; export the model again")
         try:
-            found = _sha256(folder / name)
+            actual = _sha256(folder / name)
         except OSError as error:
             raise UserError(f"{folder / name} cannot be read: {error.strerror}; export the model again") from error
-        if found != expected:
+        if actual != expected:
             raise UserError(
-                f"{folder / name} is damaged or was changed: its SHA-256 begins with {found[:16]}, {SUMS} says "
+                f"{folder / name} is damaged or was changed: its SHA-256 begins with {actual[:16]}, {SUMS} says "
                 f"{expected[:16]}; export the model again"
             )
     return listed

@@ -203,8 +203,8 @@ class TextInputs(Inputs):
 
     def _tokens(self, original: Any) -> Tensor:
         """Return the numbers of the tokens of a text, a pair ``(text, second)`` or a list of words: ``(T,)`` int64."""
-        ((found, _),) = self._ready([self.text(original)])
-        return found
+        ((tokens, _),) = self._ready([self.text(original)])
+        return tokens
 
     def _ready(self, texts: Sequence[Text | Words]) -> list[Ready]:
         rows, places, _ = self._task.numbered(texts, self._preprocessing.length)
@@ -212,9 +212,9 @@ class TextInputs(Inputs):
         return [
             Ready(
                 torch.tensor(row, dtype=torch.int64),
-                InputInfo(words=text.words if isinstance(text, Words) else (), places=tuple(found)),
+                InputInfo(words=text.words if isinstance(text, Words) else (), places=tuple(word_of)),
             )
-            for row, found, text in zip(rows, words, texts, strict=True)
+            for row, word_of, text in zip(rows, words, texts, strict=True)
         ]
 
     def batch(self, inputs: Sequence[Tensor]) -> Tensor:

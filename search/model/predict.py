@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,9 +24,9 @@ from search.tasks import tasks
 from search.tasks._base import Task
 from search.tasks._prediction import Prediction, PredictOptions, ScoredLabel
 from search.training.precision import device_of
-from spaces.backbones._base import Pretrained
+from spaces.backbones._base import Pretrained, weightless
 from spaces.candidate import Candidate
-from spaces.networks.inference import InferenceNetwork, blank, rebuild
+from spaces.networks.inference import InferenceNetwork, blank, outline, rebuild
 
 _BATCH, _LARGE_BATCH = 32, 8
 
@@ -100,8 +100,8 @@ def task_of(name: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> 
         chosen = TypeAdapter(task.options).validate_python(dict(options)) if task.options else None
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise UserError(f"options of the task {name}: {place}: {fault['msg']}") from error
+        key = ".".join(str(part) for part in fault["loc"])
+        raise UserError(f"options of the task {name}: {key}: {fault['msg']}") from error
     try:
         return task.restore(chosen, facts)
     except (KeyError, TypeError, ValueError) as error:
@@ -189,15 +189,19 @@ def network_in(folder: Path, facts: ModelFacts, candidate: Candidate, state: Map
 
     Raises:
         BackboneError: its backbone is not known here, nor described in the folder.
+        WeightsError: the weights are of another candidate.
         UserError: it cannot be built, for want of memory for example.
     """
     task = task_of(facts.task, facts.task_options, facts.task_facts)
     if facts.texts is not None:  # described beside the tokenizer: the backbone's own place may be far away
         described = replace(candidate.structure, backbone=f"transformers:{folder / facts.texts.folder}")
         candidate = replace(candidate, structure=described)
+    make = partial(rebuilt, candidate, task=task, classes=len(facts.classes), state=state, folded=facts.folded)
+    # Compared without memory for weights first: what a stranger's candidate names may take minutes and gigabytes.
+    with weightless(), suppress(RuntimeError):  # of a network that computes with its weights while it is built
+        make(outline(candidate, facts.base_size))
     try:
-        pretrained = blank(candidate, facts.base_size)
-        return rebuilt(candidate, pretrained, task, len(facts.classes), state, folded=facts.folded)
+        return make(blank(candidate, facts.base_size))
     except (MemoryError, RuntimeError) as error:  # what a candidate of others asks for may not fit into memory
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{folder}: its network cannot be built here: {reason}") from error
@@ -266,22 +270,40 @@ def predict(
     step = _LARGE_BATCH if model.task.predicts == "masks" else _BATCH
     for start in range(0, len(items), step):
         group = items[start : start + step]
-        found = inputs.read(group)
-        ready = [read for read in found if isinstance(read, Ready)]
+        prepared = inputs.read(group)
+        ready = [read for read in prepared if isinstance(read, Ready)]
         predicted: list[Prediction] = []
         lost: Iterator[bool] = iter(())
         if ready:
-            outputs = outputs_of(model.network, inputs.batch([read.inputs for read in ready]))
+            batch = inputs.batch([read.inputs for read in ready])
+            outputs = outputs_of(model.network, batch)
             given = [read.given for read in ready]
             with _as_expected(model):
                 plain = model.task.read(outputs)
-                lost = iter(_no_numbers(plain, len(ready)))
+                without = _no_numbers(plain, len(ready))
                 predicted = model.task.predicted(plain, model.facts.classes, given, wanted)
+            if all(without):
+                _check_network(model, batch)
+            lost = iter(without)
         predictions = iter(predicted)
-        for item, read in zip(group, found, strict=True):
+        for item, read in zip(group, prepared, strict=True):
             broken = read if isinstance(read, str) else _LOST if next(lost) else ""
             prediction = Prediction() if isinstance(read, str) else next(predictions)
             yield PredictedItem(item, broken=broken) if broken else PredictedItem(item, prediction)
+
+
+def _check_network(model: Model, batch: Tensor) -> None:
+    """Check that outputs without numbers are the inputs' fault.
+
+    Raises:
+        UserError: the network gives none for an input of zeros either.
+    """
+    nothing = outputs_of(model.network, torch.zeros_like(batch[:1]))
+    if all(_no_numbers(model.task.read(nothing), 1)):
+        raise UserError(
+            "the model gives no finite numbers, whatever it is shown: its weights hold NaN, or numbers far too large; "
+            "export it from another training"
+        )
 
 
 def _no_numbers(outputs: Any, count: int) -> list[bool]:

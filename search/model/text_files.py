@@ -106,8 +106,8 @@ def _sentences(file: Path, column: int) -> Iterator[Found]:
         if line.startswith("# ") and len(fields) != usual:
             continue  # a comment, not a word and its tag
         start = start if words else number
-        place = column if -len(fields) <= column < len(fields) else 0
-        words.append(fields[place].strip() or "_")
+        index = column if -len(fields) <= column < len(fields) else 0
+        words.append(fields[index].strip() or "_")
 
 
 def _rows(file: Path, preprocessing: TextPreprocessing, text_column: str, pair_column: str) -> Iterator[Found]:
@@ -140,12 +140,12 @@ def _column(table: text_tables.Table, given: str, usual: Sequence[str], what: st
         DataError: there is none.
     """
     wanted = [given] if given else [name for name in usual if name]
-    found = tabular.column_of(table.columns, wanted)
-    if found is None:
+    column = tabular.column_of(table.columns, wanted)
+    if column is None:
         tried = f"no column {given!r}" if given else f"no column with {what} ({', '.join(wanted[:4])})"
         header = ", ".join(table.columns) or "nothing"
         raise DataError(f"{table.name}: {tried}; the header has {header}; name one of them with {option}")
-    return found
+    return column
 
 
 def _words(text: str) -> tuple[str, ...]:

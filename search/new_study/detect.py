@@ -86,14 +86,14 @@ def _file(path: Path) -> list[Recognised]:
 def _inside(folder: Path, deepest: int) -> list[Recognised]:
     """Return what is found in the folders of ``folder``, in the first depth with any."""
     inner = folders_in(folder)[:_MOST_FOLDERS] if folder.is_dir() and deepest else []
-    found = [one for place in inner for one in _recognised(place)]
-    return found or [one for place in inner for one in _inside(place, deepest - 1)]
+    recognised = [one for place in inner for one in _recognised(place)]
+    return recognised or [one for place in inner for one in _inside(place, deepest - 1)]
 
 
-def _why(found: Recognised, path: Path) -> str:
+def _why(recognised: Recognised, path: Path) -> str:
     """Return what was seen, with the folder in ``path`` in which it was."""
-    inside = found.path.parent if found.path.is_file() else found.path
-    return found.why if inside in (path, path.parent) else f"{inside.relative_to(path)}: {found.why}"
+    inside = recognised.path.parent if recognised.path.is_file() else recognised.path
+    return recognised.why if inside in (path, path.parent) else f"{inside.relative_to(path)}: {recognised.why}"
 
 
 def _seen(path: Path) -> str:

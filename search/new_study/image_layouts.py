@@ -25,8 +25,8 @@ _VOC = "Annotations"
 
 def of_folder(folder: Path) -> list[Recognised]:
     """Return tasks and formats of the images in ``folder``, each pair once."""
-    found = [*_coco(folder), *_voc(folder), *_yolo(folder), *mask_layouts.of_folder(folder)]
-    return found or _class_folders(folder)
+    annotated = [*_coco(folder), *_voc(folder), *_yolo(folder), *mask_layouts.of_folder(folder)]
+    return annotated or _class_folders(folder)
 
 
 def of_coco_file(file: Path, path: Path | None = None) -> list[Recognised]:
@@ -39,12 +39,12 @@ def of_coco_file(file: Path, path: Path | None = None) -> list[Recognised]:
     except DataError:
         return []  # the format says so if it is chosen; here it is only no COCO JSON
     annotations = [one for one in data["annotations"][:_LOOKED_AT] if isinstance(one, dict)]
-    found = []
+    recognised = []
     if any("bbox" in one for one in annotations):
-        found.append(Recognised("detection", "coco", f"COCO boxes in {file.name}", path or file))
+        recognised.append(Recognised("detection", "coco", f"COCO boxes in {file.name}", path or file))
     if any(one.get("segmentation") for one in annotations):
-        found.append(Recognised("segmentation", "coco_masks", f"COCO outlines in {file.name}", path or file))
-    return found
+        recognised.append(Recognised("segmentation", "coco_masks", f"COCO outlines in {file.name}", path or file))
+    return recognised
 
 
 def _coco(folder: Path) -> list[Recognised]:

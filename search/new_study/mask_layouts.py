@@ -34,10 +34,10 @@ _MARKED = ("_mask", "-mask", ".mask", "_seg", "_segmentation", "_label", "_gt", 
 """Endings of masks that lie in the folder of their images."""
 _LOOKED_AT = 400
 _MOST_FOLDERS = 8
-"""That are compared with each other: of more, most are classes."""
+"""Most folders to compare with each other: if there are more, most are classes."""
 _OPENED = 4
 _MOST_CLASSES = 64
-"""Values of a mask; a photograph has more."""
+"""Most values of a mask; a photograph has more."""
 
 
 def of_folder(folder: Path) -> list[Recognised]:
@@ -50,7 +50,7 @@ def of_folder(folder: Path) -> list[Recognised]:
 
 
 def is_no_class(name: str) -> bool:
-    """Return whether a folder of images is called as those of images or masks are: ``images``, ``annotations``."""
+    """Return whether a folder is named like folders of images or masks: ``images``, ``annotations``."""
     return name.lower() in _IMAGES | _MASKS
 
 
@@ -67,16 +67,16 @@ class _Names:
         return [name for name in self._listed[folder] if name.lower().endswith(tuple(endings))]
 
     def stems(self, folder: Path, endings: Sequence[str]) -> list[str]:
-        """Return them without their endings."""
+        """Return the names without their extensions."""
         return [os.path.splitext(name)[0] for name in self.below(folder, endings)]
 
 
 _Pair = tuple[Path, Path, tuple[str, str]]
-"""Folders of images and of masks, and what stands behind the common name in both."""
+"""Folders of images and of masks, and what follows the common name in both."""
 
 
 def _named(root: Path, names: _Names) -> Iterator[_Pair]:
-    """Yield folders that are called as those of images and of masks are."""
+    """Yield folders named like folders of images and of masks."""
     inside = folders_in(root)
     known = [one for one in inside if one.name.lower() in _IMAGES]
     beside = [one for one in inside if one.name.lower() in _MASKS]
@@ -88,11 +88,11 @@ def _named(root: Path, names: _Names) -> Iterator[_Pair]:
             yield images, place, suffixes
     for images, place in pairs:
         if names.below(images, EXTENSIONS) and names.below(place, (*masks.EXTENSIONS, ".jpg")):
-            yield images, place, ("", "")  # the format says what does not fit
+            yield images, place, ("", "")  # the format reports what does not fit
 
 
 def _alike(root: Path, names: _Names) -> Iterator[_Pair]:
-    """Yield folders whose files have the same names, one with photographs and one with masks; one folder with both."""
+    """Yield folders with files of the same names, one of photographs and one of masks, or one folder with both."""
     inside = sorted(folders_in(root), key=lambda folder: split_of(folder.name) is not Split.TRAIN)
     held = [place for place in inside if _are_masks(place, names)] if len(inside) <= _MOST_FOLDERS else []
     for images, place in product([one for one in inside if one not in held], held):
@@ -131,9 +131,9 @@ def _for_all_parts(root: Path, images: str, place: str) -> tuple[str, str]:
 
 
 def _suffixes(images: Path, place: Path, names: _Names) -> tuple[str, str] | None:
-    """Return what stands behind the common name in images' and in masks' names; None if most have none in common.
+    """Return what follows the common name in images' and in masks' names; None if most have none in common.
 
-    Of several masks an image (``_gtFine_labelIds``, ``_gtFine_instanceIds``) those with labels are taken.
+    Of several masks per image (``_gtFine_labelIds``, ``_gtFine_instanceIds``), those with labels are taken.
     """
     there = set(names.stems(images, EXTENSIONS))
     written = set(names.stems(place, masks.EXTENSIONS)[:_LOOKED_AT])
@@ -141,18 +141,18 @@ def _suffixes(images: Path, place: Path, names: _Names) -> tuple[str, str] | Non
         return ("", "")
     shared = _common_ending(there) if images != place else ""
     stems = {name.removesuffix(shared) for name in there}
-    found = Counter(
+    endings = Counter(
         ending for name in written if (ending := _ending(name, stems)) and (images != place or ending in _MARKED)
     )
-    if not found:
+    if not endings:
         return None
-    best = max(found, key=lambda ending: (found[ending], "label" in ending.lower(), "train" in ending.lower()))
-    alone = len(there) - found[best] if images == place else len(there)
-    return (shared, best) if 2 * found[best] >= min(alone, len(written) / len(found)) else None
+    best = max(endings, key=lambda ending: (endings[ending], "label" in ending.lower(), "train" in ending.lower()))
+    alone = len(there) - endings[best] if images == place else len(there)
+    return (shared, best) if 2 * endings[best] >= min(alone, len(written) / len(endings)) else None
 
 
 def _ending(name: str, stems: set[str]) -> str:
-    """Return what ``name`` has behind the longest of ``stems`` that it begins with."""
+    """Return the rest of ``name`` after the longest of ``stems`` that it begins with."""
     return next((name[cut:] for cut in range(len(name) - 1, 0, -1) if name[:cut] in stems), "")
 
 
@@ -163,7 +163,7 @@ def _common_ending(names: set[str]) -> str:
 
 
 def _are_masks(folder: Path, names: _Names) -> bool:
-    """Return whether the first files have one value a pixel, and few of them."""
+    """Return whether the first files have one value per pixel, and few different ones."""
     files = names.below(folder, masks.EXTENSIONS)[:_OPENED]
     for file in files:
         try:

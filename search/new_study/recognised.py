@@ -17,8 +17,8 @@ class Recognised:
     Attributes:
         task, format: names of the registries.
         why: the evidence, shown to users: ``Annotations/*.xml``.
-        path: the folder or file that the format reads; it may lie inside the folder that was looked at.
-        options: of the format, where they differ from its defaults.
+        path: the folder or file that the format reads; it may be inside the folder that was examined.
+        options: of the format, if they differ from its defaults.
     """
 
     task: str
@@ -28,7 +28,7 @@ class Recognised:
     options: dict[str, Json] = field(default_factory=dict)
 
     def read(self) -> Dataset:
-        """Return the data set without its broken samples, which it lists.
+        """Return the data set without its broken samples, but with a list of them.
 
         Raises:
             DataError: too little can be read; names the first errors with file and line.

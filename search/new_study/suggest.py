@@ -32,9 +32,9 @@ class Suggestion:
     """One candidate that was good on similar data.
 
     Attributes:
-        study, trial: where it comes from; ``apart`` is the distance between the two data sets, 0 for equal ones.
-        value: its objective there, ``gain`` how much better than the plain recipe that was; ``confirmed`` says whether
-            these are means over fresh seeds.
+        study, trial: its source; ``apart`` is the distance between the two data sets, 0 for equal ones.
+        value: its objective there; ``gain`` its lead over the plain recipe; ``confirmed`` whether these are means over
+            fresh seeds.
     """
 
     study: str
@@ -50,7 +50,7 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class NewData:
-    """Data that nothing has been trained on yet.
+    """Data on which nothing has been trained yet.
 
     Attributes:
         recognised: which task and format they are for, and the format's options.
@@ -67,7 +67,7 @@ def describe(path: Path, task: str | None = None) -> NewData:
 
     Raises:
         DataError: they cannot be read.
-        UserError: no such task, or the data are nothing that is known, or may be for two tasks.
+        UserError: no such task, or the data are of no known kind, or could be for two tasks.
     """
     if task is not None and task not in tasks():
         raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
@@ -81,12 +81,12 @@ def suggest(
 ) -> list[Suggestion]:
     """Return up to ``count`` different candidates, of the nearest studies first, each study's best first.
 
-    A study gives ``EACH`` at most, as long as others have any; where its candidates were confirmed with fresh seeds,
-    their means decide which is best. The plain recipe is none: every study begins with it.
+    A study contributes at most ``EACH``, as long as others have any; if its candidates were confirmed with fresh seeds,
+    their means decide which is best. The plain recipe is left out: every study begins with it.
 
     Args:
         backbone: only studies of this one, as ``StudyRecord.backbone`` names it.
-        leave_out: names of studies that are not asked.
+        leave_out: names of studies to ignore.
 
     Raises:
         UserError: the store has no study of the task with a complete trial.
@@ -124,14 +124,14 @@ def _best(study: StudyRecord, apart: float) -> Iterator[Suggestion]:
         return fresh.get(trial.number, trial.value or 0.0)
 
     ranked = [trial for trial in study.ranking if not trial.is_baseline]
-    # What was confirmed is known better than what was seen once: it goes first.
+    # Confirmed candidates are better known than those seen once: they come first.
     ranked.sort(key=lambda trial: (trial.number not in fresh, -sign * value(trial), trial.number))
     better = [trial for trial in ranked if plain is None or sign * (value(trial) - plain) >= 0] or ranked[:1]
     for trial in better:
         try:
             candidate = Candidate.from_json(trial.candidate)
         except CandidateError:
-            continue  # of a format that this version does not know
+            continue  # in a format unknown to this version
         gain = None if plain is None else sign * (value(trial) - plain)
         yield Suggestion(
             study.name,
@@ -149,8 +149,8 @@ def _best(study: StudyRecord, apart: float) -> Iterator[Suggestion]:
 def write(folder: Path, suggestions: Sequence[Suggestion], data: NewData, studies: Engine) -> Path:
     """Write every suggestion as a candidate's JSON and a study file that begins with them; return that file's path.
 
-    The study file is that of the nearest study, with the new data: its space holds what was found there. Candidates
-    for another backbone are written too, but a study has one backbone, so that its file names its own only.
+    The study file is that of the nearest study, with the new data, so that its space holds that study's candidates.
+    Candidates for another backbone are written too, but the file, which has one backbone, lists only its own.
 
     Raises:
         UserError: the folder cannot be written, or holds a study file already.

@@ -33,36 +33,36 @@ _LOOKED_AT = 200
 _TAGS = ("B-", "I-", "S-", "E-", "L-", "U-")
 _CONLL = (*conll_files.SUFFIXES, ".txt", ".tsv")
 _NUMBERED = frozenset({"id", "idx", "index", "row", "rownames", "rowid", "key", "no", "nr"})
-"""Words for a column that numbers the rows."""
+"""Names of a column that numbers the rows."""
 _PROSE = 3
-"""Fewest words of a text, on average, if no column name says that it holds texts."""
+"""Fewest words of a text, on average, if no column name tells that it holds texts."""
 _MOST_TAGS = 60
 _DEEPEST, _MOST_FOLDERS = 2, 60
 _OF_TEXTS = (("text", "text_table"), ("text_multilabel", "text_labels"), ("text_regression", "text_numbers"))
 _OF_IMAGES = (("classification", "csv"), ("multilabel", "csv_labels"), ("regression", "csv_numbers"))
-"""Task and format of a table with one label a row, with several, and with numbers."""
+"""Task and format of a table with one label per row, with several, and with numbers."""
 
 
 def of_file(path: Path) -> list[Recognised]:
     """Return tasks and formats of a table or a file of tagged words."""
     suffix = path.suffix.lower()
     is_table = suffix in text_tables.SUFFIXES or (suffix not in conll_files.SUFFIXES and lines_of(path))
-    found = _table(path) if is_table else []
-    return found or (_tagged(path) if suffix in _CONLL else [])
+    recognised = _table(path) if is_table else []
+    return recognised or (_tagged(path) if suffix in _CONLL else [])
 
 
 def of_folder(folder: Path) -> list[Recognised]:
-    """Return what the tables in ``folder`` are for: one for each part of the data, or a single one."""
+    """Return tasks and formats of the tables in ``folder``: one table for each split, or a single one."""
     for suffixes in (text_tables.SUFFIXES, _CONLL):
         try:
             train = next(iter(split_names.files_of(folder, suffixes).values()))
         except DataError:
             continue
-        if found := of_file(train):
-            return [replace(one, path=folder) for one in found]
+        if recognised := of_file(train):
+            return [replace(one, path=folder) for one in recognised]
     files = [file for file in visible(folder) if file.is_file()]
-    found = [one for file in files for one in of_file(file)]
-    return found if len({one.path for one in found}) == 1 else []
+    recognised = [one for file in files for one in of_file(file)]
+    return recognised if len({one.path for one in recognised}) == 1 else []
 
 
 def tables_in(folder: Path) -> list[Path]:
@@ -72,7 +72,7 @@ def tables_in(folder: Path) -> list[Path]:
 
 
 def lines_of(path: Path) -> list[list[str]]:
-    """Return the fields of the first lines of a table of any ending; nothing where no separator parts them evenly."""
+    """Return the fields of a table's first lines, of any extension; nothing if no separator splits them evenly."""
     if path.suffix.lower() in (*EXTENSIONS, ".xml", ".yaml", ".yml", ".md"):
         return []
     try:
@@ -99,8 +99,8 @@ class _Table:
         return [row.get(column, "") for row in self.rows]
 
     def named(self, names: Sequence[str]) -> _Column | None:
-        found = tabular.column_of(self.columns, names)
-        return _Column(found, True) if found is not None else None
+        column = tabular.column_of(self.columns, names)
+        return _Column(column, True) if column is not None else None
 
     def has_header(self) -> bool:
         """Return whether the first line is one; in JSON every object has its own."""
@@ -108,7 +108,7 @@ class _Table:
         return self.path.suffix.lower() not in (".csv", ".tsv", ".txt", "") or not tabular.no_header(lines)
 
     def prose(self) -> _Column | None:
-        """Return the column with the most words a value, where these are many and differ."""
+        """Return the column with the most words per value, if these are many and differ."""
         lengths = {name: sum(len(value.split()) for value in self.values(name)) for name in self.columns}
         best = max(lengths, key=lambda name: lengths[name], default=None)
         if best is None or lengths[best] < _PROSE * len(self.rows) or 2 * len(set(self.values(best))) < len(self.rows):
@@ -116,7 +116,7 @@ class _Table:
         return _Column(best, False)
 
     def files(self) -> _Column | None:
-        """Return the column that holds names of images: by their endings, or since there are such files."""
+        """Return the column that holds names of images, by their extensions or because such files exist."""
         for name in self.columns:
             values = [value for value in self.values(name) if value]
             if values and all(value.lower().endswith(EXTENSIONS) for value in values):
@@ -126,8 +126,16 @@ class _Table:
                 return _Column(name, False)
         return None
 
+    def split(self) -> str:
+        """Return the column that says which part of the data a row is, by its name or its words; empty without one."""
+        if split_names.USUAL_COLUMN in self.columns:
+            return split_names.USUAL_COLUMN
+        parts = {"", *split_names.SPLITS}
+        said = {name: {value.lower() for value in self.values(name)} for name in self.columns}
+        return next((name for name, words in said.items() if {""} != words <= parts and words), "")
+
     def label(self, others: Sequence[str]) -> _Column | None:
-        """Return the column called after labels, else the only one that is left and has values that recur."""
+        """Return the column named like labels, else the only remaining one if its values recur."""
         left = [name for name in self.columns if name not in others]
         word = next((name for name in left if set(split_names.words_of(name)) & set(text_tables.LABEL_NAMES)), None)
         recurring = [name for name in left if 0 < len({*self.values(name)} - {""}) < len(self.rows)]
@@ -142,20 +150,27 @@ def _table(path: Path) -> list[Recognised]:
     except DataError:
         return []
     subject, is_text = _subject(table) if table.columns else (None, False)
-    # Tables of images are read from CSV alone.
+    # Tables of images are read from CSV only.
     if subject is None or (not is_text and path.suffix.lower() in _JSON):
         return []
+    split = table.split()
+    options = {} if split in ("", split_names.USUAL_COLUMN) else {"split_column": split}
+    return [replace(one, options=one.options | options) for one in _tasks_of(table, subject, split, is_text=is_text)]
+
+
+def _tasks_of(table: _Table, subject: _Column, split: str, *, is_text: bool) -> list[Recognised]:
+    """Return tasks and formats of a table of texts or images; ``split`` is its column of parts, empty without one."""
     corners = next((names for names in _CORNERS if set(names) <= set(table.columns)), None)
     if corners is not None and not is_text:
         return _boxes(table, subject, corners)
-    others = (subject.name, "split", text_tables.PAIRS.get(subject.name, ""))
+    others = (subject.name, split, *split_names.HELD_OUT, text_tables.PAIRS.get(subject.name, ""))
     left = [name for name in table.columns if name not in others]
     label = table.named(text_tables.LABEL_NAMES)
-    found = [] if label else _switches(table, subject, left, is_text=is_text)
-    if not found and label is None and not is_text:
-        found = _numbers(table, subject.name, left)
+    several = [] if label else _switches(table, subject, left, is_text=is_text)
+    if not several and label is None and not is_text:
+        several = _numbers(table, subject.name, left)
     label = label or (table.label(others) if table.has_header() else None)
-    return found or ([] if label is None else [_labelled(table, subject, label, is_text=is_text)])
+    return several or ([] if label is None else [_labelled(table, subject, label, is_text=is_text)])
 
 
 def _subject(table: _Table) -> tuple[_Column | None, bool]:
@@ -184,7 +199,7 @@ def _labelled(table: _Table, subject: _Column, label: _Column, *, is_text: bool)
 
 
 def _numbers(table: _Table, image: str, columns: Sequence[str]) -> list[Recognised]:
-    """Return the task of a table of images whose other columns hold numbers; what counts the rows is none of them."""
+    """Return the task of a table of images whose other columns, row numbers aside, hold numbers."""
     columns = [column for column in columns if not _counts_rows(column, table.values(column))]
     values = [value for column in columns for value in table.values(column)]
     if not values or not all(values) or not are_numbers(values):
@@ -195,7 +210,7 @@ def _numbers(table: _Table, image: str, columns: Sequence[str]) -> list[Recognis
 
 
 def _switches(table: _Table, subject: _Column, columns: Sequence[str], *, is_text: bool) -> list[Recognised]:
-    """Return the task of a table with a column a label, 1 or 0 in it, and nothing else but numbers of the rows."""
+    """Return the task of a table with one column of 1 and 0 per label, and nothing else but row numbers."""
     switches = [name for name in columns if set(table.values(name)) <= {"0", "1"}]
     numbered = [name for name in columns if len(set(table.values(name))) == len(table.rows)]
     if len(switches) < 2 or not table.rows or set(columns) - {*switches, *numbered}:
@@ -228,14 +243,14 @@ def _boxes(table: _Table, image: _Column, corners: Sequence[str]) -> list[Recogn
 
 
 def _places(table: _Table, image: str, usual: str = "path") -> dict[str, Json]:
-    """Return the options that say where the images of a table lie."""
+    """Return the options that locate the images of a table."""
     options: dict[str, Json] = {} if image == usual else {"path_column": image}
     root = _root(table.path.parent, table.values(image))
     return options if root in (None, table.path.parent) else options | {"root": str(root.absolute())}
 
 
 def _root(folder: Path, names: Sequence[str], deepest: int = _DEEPEST) -> Path | None:
-    """Return ``folder``, or the first one below it, in which one of the first files of these names lies."""
+    """Return ``folder``, or the first folder below it, that holds one of the first files with these names."""
     given = [name for name in names if name][:3]
     if any(tabular.image_file(folder / name) is not None for name in given):
         return folder
@@ -268,9 +283,9 @@ def _rows(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
 
 
 def _objects(path: Path) -> Iterator[dict[str, str]]:
-    """Yield the first objects of a JSON list, or of a file with one a line; lists of labels parted by semicolons.
+    """Yield the first objects of a JSON list, or of a file with one per line; lists of labels joined by semicolons.
 
-    A line that is no JSON is passed over: the format names it.
+    Lines that are not JSON are skipped: the format reports them.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -283,11 +298,11 @@ def _objects(path: Path) -> Iterator[dict[str, str]]:
                     for key, value in entry.items()
                 }
     except (OSError, ValueError, RecursionError):
-        return  # no JSON, or no text at all: nothing is known of it
+        return  # not JSON, or not even text: nothing is known about it
 
 
 def has_objects(path: Path) -> bool:
-    """Return whether a file is a JSON list of objects, or has one a line."""
+    """Return whether a file is a JSON list of objects, or has one per line."""
     return next(_objects(path), None) is not None
 
 
@@ -299,9 +314,9 @@ def _entry(line: str) -> object:
 
 
 def _counts_rows(name: str, values: Sequence[str]) -> bool:
-    """Return whether a column numbers the rows: whole numbers, each one more than the last or, as ``id``, all others.
+    """Return whether a column numbers the rows: integers, each one more than the last or, in an ``id``, all distinct.
 
-    An index that pandas or R wrote is nothing to be learnt.
+    An index written by pandas or R is nothing to learn.
     """
     if len(values) < 2 or not all(value.isdecimal() for value in values):
         return False
@@ -312,6 +327,6 @@ def _counts_rows(name: str, values: Sequence[str]) -> bool:
 
 
 def _are_measures(values: Sequence[str]) -> bool:
-    """Return whether values are numbers of which some are broken: whole ones are taken for names of classes."""
+    """Return whether values are numbers, some of them fractions: integers are taken for class names."""
     given = [value for value in values if value]
     return bool(given) and are_numbers(given) and any(not float(value).is_integer() for value in given)

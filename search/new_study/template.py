@@ -20,7 +20,7 @@ from search.training.options import TrainingOptions
 from spaces.backbones._base import Backbone
 
 _COLUMN = 27
-"""Column at which comments begin."""
+"""Text column at which comments begin."""
 _CELL, _LONGEST = 32, 256
 _CHARACTERS = 4
 """Characters per token of English text, roughly."""
@@ -96,8 +96,8 @@ def draft(recognised: Recognised, dataset: Dataset, backbone: Backbone, *, file:
     """Return the text of a study file.
 
     Args:
-        dataset: what was read of ``found``.
-        file: where the text will be; ``name`` of the study.
+        dataset: what was read from ``found``.
+        file: where the text will be stored; ``name`` of the study.
     """
     task = tasks()[recognised.task]
     train = dataset.of(Split.TRAIN)
@@ -185,7 +185,7 @@ def _objective(task: Task, train: Sequence[Sample]) -> str:
 
 
 def _fitted(train: Sequence[Sample]) -> tuple[int, int]:
-    """Return height and width that fit the shape of most images, in whole steps of a backbone."""
+    """Return a height and width that fit the shape of most images, in steps that backbones accept."""
     sizes = [sample.input.open().size for sample in train[:_LOOKED_AT]]
     ratios = sorted(width / height for width, height in sizes)
     ratio = min(max(ratios[len(ratios) // 2], 0.5), 2.0)

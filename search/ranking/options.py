@@ -1,4 +1,4 @@
-"""Options of a ranking: which backbones, by which estimators, up to which cost."""
+"""Options of a ranking: backbones, estimators, and largest cost."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RankOptions:
 
     Attributes:
         names: backbones; weights that are not on this machine are downloaded.
-        all_local: every backbone whose weights are on this machine, too; so when no names are given.
+        all_local: also every backbone whose weights are on this machine; the default if no names are given.
         under: what a backbone may cost.
         methods: names of estimators; all by default.
         images: most training images that are read, of every class its share.

@@ -110,7 +110,7 @@ def local_backbones() -> Iterator[Backbone]:
             try:
                 backbone = source.open(name)
                 here = backbone.reads == "images" and any(weights.is_here for weights in backbone.weights)
-            except SpaceError:  # one that cannot be described is none to rank
+            except SpaceError:  # one that cannot be described cannot be ranked
                 continue
             if here:
                 yield backbone
@@ -192,7 +192,7 @@ def _chosen(dataset: Dataset, most: int, seed: int) -> tuple[Sample, ...]:
 
 
 def trials_of(fingerprint: str, metric: str, *, maximize: bool, storage: str) -> dict[str, float]:
-    """Return backbone -> best value of complete trials on the data of ``fingerprint``; empty where no store is."""
+    """Return backbone -> best value of complete trials on the data of ``fingerprint``; empty without a store."""
     try:
         check_exists(storage)
     except NotFoundError:

@@ -34,12 +34,12 @@ class BackboneScore:
 
     Attributes:
         size: height and width of the images it was given.
-        parameters, flops: without its own classifier; two FLOPs a multiply-add.
+        parameters, flops: without its own classifier; two FLOPs per multiply-add.
         latency_ms: median of one image through it.
-        accuracy: published top-1 on ImageNet-1k in percent; None where none is.
-        scores: estimator -> score of its last features; an estimator that does not apply is not there.
+        accuracy: published top-1 on ImageNet-1k in percent; None if there is none.
+        scores: estimator -> score of its last features, without estimators that do not apply.
         layers: from the input to the last unit.
-        seconds: that it took to score it.
+        seconds: time to score it.
     """
 
     backbone: str
@@ -147,11 +147,11 @@ def ordered(backbone_scores: Sequence[BackboneScore], estimators: Sequence[str])
     """Return ``backbone_scores`` by mean rank, the best first; ties go to the smaller network."""
     ranks = mean_ranks(backbone_scores, estimators)
     places = sorted(range(len(backbone_scores)), key=lambda place: (ranks[place], backbone_scores[place].parameters))
-    return tuple(backbone_scores[place] for place in places)
+    return tuple(backbone_scores[index] for index in places)
 
 
 def trust(ranking: Ranking) -> list[str]:
-    """Return how far the scores can be trusted here, a line each."""
+    """Return how far the scores can be trusted here, one line each."""
     lines: list[str] = []
     pairs = ranking.agreements
     if len(ranking.backbone_scores) < FEWEST:

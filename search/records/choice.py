@@ -11,6 +11,8 @@ from search.records.study import StudyRecord, TrialRecord
 from search.records.uncertainty import PROPORTIONS, difference_error, one_sample, resampled, share_variance
 
 _Z = 1.96
+_ALIKE = 1.2
+"""Networks that compute at most this many times as much may have computed a trial's features."""
 
 
 def may_be_best(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
@@ -53,15 +55,17 @@ def lasting_epochs(study: StudyRecord, trial: TrialRecord) -> int:
 
     That is the last epoch whose objective is within one standard error of the best epoch's: which epoch of a plateau
     is best is luck, and a schedule cut off there has not run its course. Without a known error, it is the best epoch.
+    A candidate that was tried for fewer epochs than it has, for want of time, is trained for all of them.
     """
     best = max(trial.best_epoch or len(trial.epochs), 1)
+    whole = int((trial.extras.get("origin") or {}).get("whole_epochs") or 0)
     error = value_error(study, trial)
     if error is None or trial.value is None:
-        return best
+        return max(best, whole)
     sign = 1.0 if study.maximize else -1.0
     least = sign * trial.value - error
     values = [(one.epoch, one.metrics.get(study.metric, math.nan)) for one in trial.epochs]
-    return max([best, *(epoch for epoch, value in values if sign * value >= least)])
+    return max([best, whole, *(epoch for epoch, value in values if sign * value >= least)])
 
 
 def value_error(study: StudyRecord, trial: TrialRecord) -> float | None:
@@ -101,10 +105,16 @@ def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: 
     each, usual = [one.seconds for one in trial.epochs], epoch_seconds(trial)
     aside = max(trial.seconds - sum(each), 0.0)
     own = (trial.extras.get("prefix") or {}).get("train") or {}
-    shared = max(map(features_seconds, trials)) if own.get("reused") and not own.get("computed") else 0.0
+    alike = [other for other in trials if _forward_flops(other) <= _ALIKE * _forward_flops(trial)]
+    shared = max(map(features_seconds, alike), default=0.0) if own.get("reused") and not own.get("computed") else 0.0
     return aside + times * (max(each[0] - usual, shared) + epochs * usual)
 
 
+def _forward_flops(trial: TrialRecord) -> float:
+    return float((trial.extras.get("cost") or {}).get("forward_flops") or 0.0)
+
+
 def features_seconds(trial: TrialRecord) -> float:
-    """Return how long ``trial`` took to compute the outputs of frozen units, in seconds."""
-    return sum(float(part.get("seconds") or 0.0) for part in (trial.extras.get("prefix") or {}).values())
+    """Return how long ``trial`` took to compute the outputs of frozen units, for its head's start too, in seconds."""
+    parts = [*(trial.extras.get("prefix") or {}).values(), trial.extras.get("head_start") or {}]
+    return sum(float(part.get("seconds") or 0.0) for part in parts)

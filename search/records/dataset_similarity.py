@@ -19,9 +19,9 @@ class Traits:
     """What similarity is judged by.
 
     Attributes:
-        images: for training; ``evenness`` is the share that the smallest class has of what the largest has.
+        images: for training; ``evenness`` is the size of the smallest class over that of the largest.
         input: side of the network's input in pixels, the geometric mean of height and width; None: not decided.
-        image_statistics: brightness, contrast, saturation and detail as shares of 1, and the side of its images in
+        image_statistics: brightness, contrast, saturation and detail from 0 to 1, and the side of its images in
             pixels; empty if not measured.
     """
 
@@ -34,7 +34,7 @@ class Traits:
 
 
 def traits(task: str, dataset: DatasetRecord, input_size: Json = None) -> Traits:
-    """Return the traits of ``dataset``; ``input_size`` is ``[height, width]`` where it is known."""
+    """Return the traits of ``dataset``; ``input_size`` is ``[height, width]`` if known."""
     counts = [count for count in dataset.counts.get("train", {}).values() if count]
     side = math.sqrt(input_size[0] * input_size[1]) if input_size else None
     evenness = min(counts) / max(counts) if counts else 1.0

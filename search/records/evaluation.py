@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 Json = Any
+
+
+class Named(Protocol):
+    """What is kept of a sample's input, see ``search.data.sample.Source``."""
+
+    @property
+    def name(self) -> str: ...
+
+    def digest(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box in a picture; all four sides in shares of the original image, the origin at the top left.
+    """A box in a picture; all four sides as fractions of the original image, the origin at the top left.
 
     Attributes:
         score: confidence of a predicted one; None for a true one.
@@ -56,13 +65,14 @@ class Picture:
     """A validation sample worth a look, with its true and its predicted label.
 
     Attributes:
-        place: in the validation split, counted from 0.
+        place: index in the validation split.
         caption: one line describing it (``true 3.1, predicted 5.0``).
         boxes: true ones, and predicted ones with a score.
-        true_mask, predicted_mask: PNG in base64, one grey value a class, over the part ``shown`` of the image;
-            empty where there is none.
-        shown: that part, as left, top, right, bottom in shares of the original image.
-        sample: what the data set calls it: a file's path where there is a file.
+        true_mask, predicted_mask: PNG in base64, one grey value per class, over the part ``shown`` of the image; empty
+            if there is none.
+        shown: that part, as left, top, right, bottom in fractions of the original image.
+        sample: its name in the data set: a path if it is a file.
+        content: hash of what is stored there, in hexadecimal: a file that is another one by now is not shown.
     """
 
     place: int
@@ -72,6 +82,7 @@ class Picture:
     predicted_mask: str = ""
     shown: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     sample: str = ""
+    content: str = ""
 
     @classmethod
     def from_json(cls, data: Json) -> Picture:
@@ -85,9 +96,10 @@ class Mistake:
     """A misclassified validation sample.
 
     Attributes:
-        place: in the validation split, counted from 0.
+        place: index in the validation split.
         true, predicted: names of classes; ``confidence`` is the probability given to ``predicted``.
-        sample: what the data set calls it: a file's path where there is a file.
+        sample: its name in the data set: a path if it is a file.
+        content: hash of what is stored there, in hexadecimal: a file that is another one by now is not shown.
     """
 
     place: int
@@ -95,6 +107,7 @@ class Mistake:
     predicted: str
     confidence: float
     sample: str = ""
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +115,10 @@ class Evaluation:
     """Validation in detail at a trial's best epoch.
 
     Attributes:
-        classes: one result a class, in the data set's order.
+        classes: one result per class, in the data set's order.
         confusion: rows are true classes, columns predicted ones; counts.
-            Empty where a sample does not have exactly one class.
-        mistakes: the most confident ones, the surest first.
+            Empty unless samples have exactly one class.
+        mistakes: the most confident ones, in descending order of confidence.
         measured: results per class or number in the task's own metrics.
         pictures: samples worth looking at, the worst first.
         resampled: the study's objective on bootstrap samples of the validation data, the same ones in every trial.
@@ -128,8 +141,20 @@ class Evaluation:
         confusion = tuple(tuple(row) for row in data["confusion"])
         return cls(classes, confusion, mistakes, measured, pictures, tuple(data.get("resampled", ())))
 
-    def named(self, samples: Sequence[str]) -> Evaluation:
-        """Return the same with samples named: ``samples`` are the names of the validation split in order."""
-        known = (replace(mistake, sample=samples[mistake.place]) for mistake in self.mistakes)
-        pictures = (replace(picture, sample=samples[picture.place]) for picture in self.pictures)
-        return replace(self, mistakes=tuple(known), pictures=tuple(pictures))
+    def named(self, inputs: Sequence[Named]) -> Evaluation:
+        """Return the same with samples named: ``inputs`` are those of the validation split in order."""
+        mistakes = [(one, *_stored(inputs[one.place])) for one in self.mistakes]
+        pictures = [(one, *_stored(inputs[one.place])) for one in self.pictures]
+        return replace(
+            self,
+            mistakes=tuple(replace(one, sample=name, content=content) for one, name, content in mistakes),
+            pictures=tuple(replace(one, sample=name, content=content) for one, name, content in pictures),
+        )
+
+
+def _stored(sample: Named) -> tuple[str, str]:
+    """Return the name of ``sample`` and the hash of its content; none where it is gone since it was decoded."""
+    try:
+        return sample.name, sample.digest().hex()
+    except OSError:
+        return sample.name, ""

@@ -28,7 +28,7 @@ def named_trial(study: StudyRecord, text: str, *, expected: Sequence[str] = ()) 
 
     Raises:
         NotFoundError: the study has no such trial.
-        UserError: the text is no name of a trial.
+        UserError: the text does not name a trial.
     """
     if text == REFIT:
         return _refitted(study)
@@ -96,7 +96,7 @@ def with_candidate(study: StudyRecord, trial: TrialRecord) -> TrialRecord:
     """Return ``trial`` if it has a candidate.
 
     Raises:
-        UserError: it has none yet, or ended before it was given one.
+        UserError: it has none yet, or ended before it got one.
     """
     if trial.candidate is None:
         raise UserError(f"trial {trial.number} of {study.name!r} ({trial.state}) has no candidate")

@@ -71,8 +71,8 @@ class LatencyOptions:
     """How the latency of a candidate is measured, on the device that trains it.
 
     Attributes:
-        batch: images of one forward pass.
-        warmup: passes before the first one that counts.
+        batch: images per forward pass.
+        warmup: passes before the first measured one.
         runs: passes whose median is taken.
     """
 
@@ -113,7 +113,7 @@ class Constraint:
         name: the metric or cost it bounds.
         upper: whether ``bound`` is the largest value allowed, else it is the smallest.
         strict: whether the bound itself is excluded.
-        text: as the study file has it, ``< 3M``.
+        text: as in the study file, ``< 3M``.
     """
 
     name: str
@@ -241,10 +241,10 @@ def goals(
     """Return the goals that a study file states.
 
     Args:
-        objective: the single objective's name; the first of ``objectives`` when there are both.
+        objective: the single objective's name; the first of ``objectives`` if both are given.
         constraints: quantity -> bound or bounds, or a list of ``parameters < 3M``; None for none.
         directions: metrics of the task -> whether larger is better, the default objective first.
-        quantised: makes ``quantised`` the last objective, unless it is one or bounded already.
+        quantised: makes ``quantised`` the last objective, unless it already is one or bounded.
         refusal: why networks of this task cannot be quantised; empty if they can.
 
     Raises:
@@ -263,12 +263,12 @@ def goals(
     bounds = read_constraints(constraints, (*directions, *COSTS, QUANTISED))
     if quantised is not None and QUANTISED not in {*bounds.names(), *(one.name for one in wanted)}:
         wanted.append(ObjectiveOptions(name=QUANTISED))
-    found = tuple(_objective(index, one, directions, first) for index, one in enumerate(wanted))
-    names = [one.name for one in found]
+    goals = tuple(_objective(index, one, directions, first) for index, one in enumerate(wanted))
+    names = [one.name for one in goals]
     for index, name in enumerate(names):
         if name in names[:index]:
             raise ChoiceError(("objectives", str(index)), f"{name!r} is given twice")
-    made = Goals(found, bounds, latency, quantised)
+    made = Goals(goals, bounds, latency, quantised)
     if refusal and made.weighs(QUANTISED):
         listed = ("objectives", str(names.index(QUANTISED))) if QUANTISED in names else ("constraints", QUANTISED)
         raise ChoiceError((QUANTISED,) if quantised is not None else listed, refusal)

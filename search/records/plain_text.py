@@ -5,10 +5,10 @@ from __future__ import annotations
 import unicodedata
 
 LONGEST_LINE = 2000
-"""Characters of a line that people are to read."""
+"""Most characters of a line meant for people."""
 LONGEST_PATH = 300
 LONGEST_NAME = 1000
-"""Characters of the name of a class: what is longer is a text, taken for a label."""
+"""Most characters of a class name: anything longer is a text mistaken for a label."""
 _EXCERPT = 200
 _TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
@@ -22,7 +22,7 @@ def printable(text: object) -> str:
 
 
 def is_control(letter: str) -> bool:
-    """Return whether ``letter`` is a control character, or reverses the direction of the text behind it."""
+    """Return whether ``letter`` is a control character, or reverses the direction of the text after it."""
     return unicodedata.category(letter) == "Cc" or unicodedata.bidirectional(letter) in _TURNING
 
 
@@ -32,16 +32,16 @@ def printable_lines(text: object) -> str:
 
 
 def shortened(text: str, most: int = _EXCERPT) -> str:
-    """Return how ``text`` begins, in one line of at most ``most`` characters."""
+    """Return the beginning of ``text``, in one line of at most ``most`` characters."""
     line = " ".join(text[: 4 * most].split())
     return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 1].rstrip()}…"
 
 
 def curtailed(line: str, most: int = LONGEST_LINE) -> str:
-    """Return ``line`` without its middle where it has more than ``most`` characters; the reason stands at its end."""
+    """Return ``line``, without its middle if it has more than ``most`` characters: reasons are at the end."""
     return line if len(line) <= most else f"{line[: most // 2]}…{line[-(most // 2) :]}"
 
 
 def stored_line(text: str) -> str:
-    """Return a line of a shared database as it may be shown: of bounded length, and printable."""
+    """Return a line of a shared database in a form fit to show: of bounded length, and printable."""
     return printable(curtailed(text))

@@ -62,7 +62,7 @@ def rank_key(
     The first objective; ties are broken by the other objectives in order, then parameters, FLOPs and number.
 
     Args:
-        others: values of the objectives beside the first by name.
+        others: values of the objectives besides the first, by name.
     """
     first, *further = objectives
     costs = (math.inf, math.inf) if size is None else (float(size.parameters), float(size.flops))

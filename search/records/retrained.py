@@ -52,7 +52,7 @@ class Refit:
         test: metrics on the test images, one view each, as the exported model predicts; empty when there are none, or
             before it has ended. ``views`` is the same with predictions averaged over views; empty without ``tta``.
         evaluation: ``records.Evaluation`` of the test images.
-        look: which look at the test images this was, counted from 1; only the first is an honest estimate.
+        look: number of this look at the test images, counted from 1; only the first is an honest estimate.
         checkpoint: its name in the study's artifacts.
         trainings: number of trainings whose weights were averaged.
         is_final: made by the search at its end, on training and validation data; test data were not looked at.
@@ -98,6 +98,6 @@ def means(repeats: Iterable[Repeat], searched: Mapping[int, float]) -> dict[int,
     common = set.intersection(*map(set, runs.values())) if runs else set()
     if len(runs) < 2 or not common:
         return {}
-    # Summed in the same order, and rounded: the last digit of a sum shall decide nothing.
+    # Summed in the same order, and rounded: the last digit of a sum must not decide anything.
     values = {trial: [searched[trial], *(own[key] for key in sorted(common))] for trial, own in runs.items()}
-    return {trial: (len(found), round(mean(found), 12)) for trial, found in values.items()}
+    return {trial: (len(repeated), round(mean(repeated), 12)) for trial, repeated in values.items()}

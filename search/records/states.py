@@ -24,8 +24,8 @@ class Verdict(StrEnum):
 
     CONTINUE = "continue"
     PRUNE = "prune"
-    """Too weak against the other trials: end now."""
+    """Too weak compared with other trials: end now."""
     STOP = "stop"
-    """Nothing changes any more: end now, with what has been reached."""
+    """Nothing improves any more: end now, with what has been reached."""
     PAUSE = "pause"
     """The worker has to stop: write the checkpoint and end; another worker continues."""

@@ -236,13 +236,13 @@ class Overlap:
     first: str
 
     def words(self, noun: str) -> str:
-        """Return a sentence about it; ``noun`` names the samples."""
+        """Return a sentence about the overlap; ``noun`` names the samples."""
         if self.split == "train":
             return f"{self.count} of {self.total} training {noun} are duplicates of others; one of them: {self.first}."
         return f"{self.counted(noun)}, so results on them are too optimistic; the first: {self.first}."
 
     def counted(self, noun: str) -> str:
-        """Return how many there are, in a clause that names no file."""
+        """Return the number of samples, in a clause that names no file."""
         name = "validation" if self.split == "val" else self.split
         return f"{self.count} of {self.total} {name} {noun} are in training too"
 
@@ -275,13 +275,13 @@ class DatasetRecord:
     overlaps: tuple[Overlap, ...] = ()
 
     @property
-    def leaks(self) -> bool:
-        """Whether validation samples are also in training."""
-        return any(found.split == "val" for found in self.overlaps)
+    def leak(self) -> str:
+        """What to say where validation samples are also in training; empty where none are."""
+        return next((overlap.words(self.noun) for overlap in self.overlaps if overlap.split == "val"), "")
 
     def samples(self) -> dict[str, int]:
         """Return the number of samples of each split."""
-        return dict(self.sizes) or {split: sum(found.values()) for split, found in self.counts.items()}
+        return dict(self.sizes) or {split: sum(by_class.values()) for split, by_class in self.counts.items()}
 
 
 @dataclass(frozen=True, slots=True)

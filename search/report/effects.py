@@ -94,11 +94,11 @@ def _of_words(values: Sequence[str], quality: Floats) -> Effect | None:
     groups: dict[str, list[float]] = defaultdict(list)
     for value, one in zip(values, quality.tolist(), strict=True):
         groups[value].append(one)
-    known = {value: np.array(found) for value, found in groups.items() if len(found) >= FEWEST}
+    known = {value: np.array(qualities) for value, qualities in groups.items() if len(qualities) >= FEWEST}
     if not known:
         return None
     best = max(known, key=lambda value: float(known[value].mean()))
-    others = np.array([one for value, found in groups.items() if value != best for one in found])
+    others = np.array([one for value, qualities in groups.items() if value != best for one in qualities])
     if len(others) < FEWEST:
         return None
     random = np.random.default_rng(0)
@@ -113,7 +113,7 @@ def intervals(trials: Sequence[TrialRecord], *, maximize: bool) -> dict[str, tup
 
     Empty if there are too few, or no differences between them.
     """
-    random, found = np.random.default_rng(0), defaultdict[str, list[float]](list)
+    random, by_name = np.random.default_rng(0), defaultdict[str, list[float]](list)
     chosen = list(trials)
     if len(chosen) > _RESAMPLED:
         chosen = [chosen[index] for index in sorted(random.permutation(len(chosen))[:_RESAMPLED])]
@@ -123,7 +123,7 @@ def intervals(trials: Sequence[TrialRecord], *, maximize: bool) -> dict[str, tup
         shares = importances(drawn, maximize=maximize)
         rounds += bool(shares)
         for name, share in shares.items():
-            found[name].append(share)
+            by_name[name].append(share)
     # A parameter that a draw did not hold had no importance in it.
-    padded: dict[str, Any] = {name: [*shares, *[0.0] * (rounds - len(shares))] for name, shares in found.items()}
+    padded: dict[str, Any] = {name: [*shares, *[0.0] * (rounds - len(shares))] for name, shares in by_name.items()}
     return {name: tuple(np.quantile(shares, [0.05, 0.95]).tolist()) for name, shares in padded.items()}

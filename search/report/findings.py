@@ -47,8 +47,8 @@ def _shared(done: list[TrialRecord]) -> str:
     if not states:
         return ""
     units = len(states[0])
-    frozen = [sum(state == "frozen" for state in found) for found in states]
-    kept = [sum(state not in ("dropped", "skipped") for state in found) for found in states]
+    frozen = [sum(state == "frozen" for state in unit_states) for unit_states in states]
+    kept = [sum(state not in ("dropped", "skipped") for state in unit_states) for unit_states in states]
     return (
         f"The best {len(states)} of {len(done)} complete trials kept {_span(kept)} of {units} units and froze "
         f"{_span(frozen)} of them."

@@ -92,7 +92,7 @@ def gain(study: StudyRecord) -> Gain | None:
         candidates,
         samples,
         _fresh(study, best),
-        study.dataset.leaks,
+        bool(study.dataset.leak),
     )
 
 

@@ -28,10 +28,10 @@ def write(studies: Sequence[StudyRecord], folder: Path) -> list[Path]:
         raise UserError("--png needs kaleido: pip install 'ftsearch[png]'") from error
     jobs = []
     for key, _, figure in drawings(studies):
-        place, name = key.split("/")
+        study, name = key.split("/")
         theme.without_menu(figure)
         figure.update_layout(paper_bgcolor="white", plot_bgcolor="white", font_color="#1f2328", width=_WIDTH)
-        owner = re.sub(r"[^\w.-]+", "_", studies[int(place)].name) if place.isdigit() else place
+        owner = re.sub(r"[^\w.-]+", "_", studies[int(study)].name) if study.isdigit() else study
         path = folder / f"{owner}-{name}.png"
         jobs.append({"fig": figure, "path": str(path), "opts": {"format": "png", "scale": _SCALE, "width": _WIDTH}})
     try:

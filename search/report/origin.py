@@ -35,7 +35,7 @@ def found_by(trial: TrialRecord) -> str:
 def paid(study: StudyRecord) -> str:
     """Return which ways of finding candidates paid off: best trial and number of each; empty for a single way."""
     tried = Counter(_way(trial) for trial in study.trials)
-    best = {_way(trial): place for place, trial in reversed(list(enumerate(study.ranking)))}
+    best = {_way(trial): rank for rank, trial in reversed(list(enumerate(study.ranking)))}
     known = sorted((way for way in _WAYS if tried[way]), key=lambda way: best.get(way, len(study.trials)))
     if len(known) < 2:
         return ""

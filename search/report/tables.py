@@ -95,7 +95,7 @@ def warnings(study: StudyRecord) -> list[str]:
     if study.dataset.skipped:
         what = "images or annotations" if study.dataset.inputs == "images" else study.dataset.noun
         notes.append(f"Left out because they are broken: {len(study.dataset.skipped)} {what}.")
-    notes += [found.words(study.dataset.noun) for found in study.dataset.overlaps]
+    notes += [overlap.words(study.dataset.noun) for overlap in study.dataset.overlaps]
     return notes
 
 

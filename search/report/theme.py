@@ -121,7 +121,7 @@ def without_menu(figure: go.Figure, chosen: int = 0) -> list[tuple[str, list[Any
 
 def visible_only(sets: Sequence[int], chosen: int) -> dict[str, list[bool]]:
     """Return the trace change that shows only traces whose number in ``sets`` is ``chosen`` (or -1: always)."""
-    return {"visible": [found in (chosen, -1) for found in sets]}
+    return {"visible": [number in (chosen, -1) for number in sets]}
 
 
 _WRITTEN = {"map": "mAP", "map_50": "mAP50", "map_75": "mAP75", "mar_100": "mAR100", "miou": "mIoU"}
@@ -253,16 +253,16 @@ def spread(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> l
     kept: dict[int, list[int]] = {}
     for index, value in enumerate(x):
         stretch = min(int((value - low) * scale), stretches - 1)
-        found = kept.get(stretch)
-        if found is None:
+        extremes = kept.get(stretch)
+        if extremes is None:
             kept[stretch] = [index] * 4
             continue
-        found[1] = index
-        if y[index] < y[found[2]]:
-            found[2] = index
-        if y[index] > y[found[3]]:
-            found[3] = index
-    return sorted({index for found in kept.values() for index in found})
+        extremes[1] = index
+        if y[index] < y[extremes[2]]:
+            extremes[2] = index
+        if y[index] > y[extremes[3]]:
+            extremes[3] = index
+    return sorted({index for extremes in kept.values() for index in extremes})
 
 
 def finite(value: float | None) -> bool:

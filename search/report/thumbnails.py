@@ -1,65 +1,36 @@
 """Validation images as small pictures inside a page.
 
-The store, which many can write to, names the files, but the page is made with the rights of its maker. So only files
-below the folders of the study's own data are read, links resolved.
+The store, which many can write to, names the files, but the page is made with the rights of its maker. So a file is
+shown only if its content is what the store says: whoever knows that has the file already.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from search.data.decoding import read_small
-from search.records.study import StudyRecord
+from search.data.images import FileImage
 
 PIXELS = 128
-_PLACES = ("path", "root", "images", "masks", "val", "test", "val_root", "test_root")
-"""Options of ``data`` that name a file or a folder."""
+_LARGEST = 1 << 28
+"""Bytes of a file that is looked at."""
 
 
-def roots_of(study: StudyRecord) -> tuple[Path, ...]:
-    """Return the folders that hold the study's data, as its study file names them; for a file, its folder."""
-    spec = study.spec if isinstance(study.spec, Mapping) else {}
-    data = (spec.get("study") or {}).get("data") if isinstance(spec.get("study"), Mapping) else None
-    if not isinstance(data, Mapping):
-        return ()
-    base = Path(str(spec.get("base") or "."))
-    named = [_folder(base, str(data[name])) for name in _PLACES if isinstance(data.get(name), str)]
-    return tuple(dict.fromkeys(root for root in named if root is not None))
-
-
-def _folder(base: Path, name: str) -> Path | None:
-    """Return the folder that ``name`` refers to; None for the root of the file system, which holds no data."""
-    try:
-        place = (base / Path(name).expanduser()).resolve()
-        folder = place if place.is_dir() else place.parent
-    except (OSError, ValueError, RuntimeError):
-        return None
-    return folder if folder != Path(folder.anchor) else None
-
-
-def _is_below(path: str, roots: Sequence[Path]) -> bool:
-    try:
-        place = Path(path).resolve()
-        return any(place.is_relative_to(root) for root in roots) and place.is_file()
-    except (OSError, ValueError, RuntimeError):  # names that no file system accepts, cyclic links
-        return False
-
-
-def thumbnail(path: str, roots: Sequence[Path], pixels: int = PIXELS) -> Image.Image | None:
+def thumbnail(path: str, content: str, pixels: int = PIXELS) -> Image.Image | None:
     """Return the image file at ``path`` in RGB, upright, its longer side at most ``pixels``; None if there is none.
 
-    A file that moved, is broken, of an unknown kind, or not below one of ``roots`` counts as none: pages describe it.
+    A file that moved, is broken, of an unknown kind, or has another hash than ``content`` counts as none: pages say so.
     """
-    if not _is_below(path, roots):
-        return None
     try:
-        return read_small(Path(path), pixels)
-    except (OSError, ValueError):
+        known = Path(path)
+        if not content or not known.is_file() or known.stat().st_size > _LARGEST:
+            return None
+        return read_small(known, pixels) if FileImage(known).digest().hex() == content else None
+    except (OSError, ValueError):  # names that no file system takes, among others
         return None
 
 
@@ -70,7 +41,7 @@ def data_uri(image: Image.Image) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def picture(path: str, roots: Sequence[Path], pixels: int = PIXELS) -> str | None:
+def picture(path: str, content: str) -> str | None:
     """Return the image file at ``path`` as a small JPEG in a data URI; None as for ``thumbnail``."""
-    small = thumbnail(path, roots, pixels)
+    small = thumbnail(path, content)
     return None if small is None else data_uri(small)

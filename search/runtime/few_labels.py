@@ -41,9 +41,9 @@ def check(runtime: StudyRuntime) -> None:
     """Check that the study's data have what its recipe needs.
 
     Raises:
-        UserError: balanced classes or pseudo-labels of a task without one class a sample, or pseudo-labels without
+        UserError: balanced classes or pseudo-labels for a task without one class per sample, or pseudo-labels without
             ``data.unlabelled``.
-        DataError: that folder is missing, has no image or a broken one.
+        DataError: that folder is missing, or has no image or a broken one.
     """
     spec, task = runtime.spec, runtime.task
     if spec.training.balance != "off" and not task.mixes:
@@ -95,7 +95,7 @@ def _with_pseudo(
 
 
 def _from_input(samples: EpochBatches) -> EpochBatches:
-    """Return ``samples`` as the whole network takes them."""
+    """Return ``samples`` in the form that the whole network takes."""
     return samples.batches if isinstance(samples, FrozenLoader) else samples
 
 
@@ -108,7 +108,7 @@ def _feed(plan: TrainingPlan) -> Loader:
 
 
 def unlabelled(spec: StudySpec) -> Unlabelled:
-    """Return the images in the folder ``data.unlabelled``, whatever folders they are in there.
+    """Return the images in and below the folder ``data.unlabelled``.
 
     Raises:
         DataError: it is missing, holds no image, or a broken one that is not to be skipped.

@@ -31,8 +31,8 @@ class Quantised:
     Attributes:
         value: the first objective of the integer network on the validation data; None if it could not be quantised.
         reason: why there is no value; empty if there is one.
-        seconds: that all of it took.
-        images: training images it was calibrated on.
+        seconds: the time it all took.
+        images: number of training images it was calibrated on.
         file_bytes: size of the integer network's file; 0 if there is none.
     """
 
@@ -43,7 +43,7 @@ class Quantised:
     file_bytes: int = 0
 
     def to_json(self) -> dict[str, Json]:
-        """Return it as a trial's record keeps it."""
+        """Return it as stored in a trial's record."""
         return {
             "value": self.value,
             "reason": self.reason,
@@ -69,8 +69,8 @@ def check(runtime: StudyRuntime) -> None:
 def measure(runtime: StudyRuntime, candidate: Candidate, state: Mapping[str, Tensor]) -> Quantised | None:
     """Return the int8 result of ``candidate`` with the weights ``state`` (``Network.original_state``).
 
-    The network is the one that would be exported, calibrated on training images as validation prepares them and run on
-    all validation images, on the CPU. None where the study does not ask.
+    The network is the one that would be exported, calibrated on training images prepared as for validation, and run on
+    all validation images, on the CPU. None if the study does not ask for it.
     """
     options = runtime.spec.goals.quantised
     if options is None:
@@ -91,13 +91,13 @@ def measure(runtime: StudyRuntime, candidate: Candidate, state: Mapping[str, Ten
 
 
 def _plain(own: StudyRuntime, candidate: Candidate, state: Mapping[str, Tensor]) -> InferenceNetwork:
-    """Return the network as it would be exported: updates merged, units that nothing reads left out."""
+    """Return the network as it would be exported: updates merged, unused units left out."""
     head = own.task.head_for(len(own.dataset.classes))
     return rebuild(candidate, blank(candidate, own.input_size), head, state, own.task.name)
 
 
 def _calibration(own: StudyRuntime, candidate: Candidate, count: int) -> list[Tensor]:
-    """Return ``count`` training images, drawn by the study's seed, in batches, as validation prepares its own."""
+    """Return batches of ``count`` training images, drawn with the study's seed and prepared as for validation."""
     samples, seed = own.dataset.of(Split.TRAIN), own.spec.search.seed
     drawn = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))[:count].sort().values
     chosen = tuple(replace(samples[index], split=Split.VAL) for index in drawn.tolist())

@@ -21,15 +21,15 @@ from spaces.networks.build import head_macs
 from spaces.networks.space import Random
 
 INTEGERS = "int8 quantisation"
-"""The constraint that a trial breaks whose network cannot be quantised although the study asks for it."""
+"""The constraint broken by a trial whose network cannot be quantised although the study asks for it."""
 
 
 def known(runtime: StudyRuntime, candidate: Candidate, *, whole: bool = False) -> dict[str, float]:
     """Return the costs of ``candidate`` by the names in ``KNOWN_BEFORE``; empty if none is needed.
 
-    Parameters and FLOPs are counted on fake tensors. Only where they keep the constraints, or for ``whole``, the
-    network is built for what else the study weighs: bytes of its checkpoint, its latency (``latency_lower`` and
-    ``latency_upper`` are its quartiles).
+    Parameters and FLOPs are counted on fake tensors. Only if they keep the constraints, or for ``whole``, the network
+    is built to measure what else the study weighs: bytes of its checkpoint, its latency (``latency_lower`` and
+    ``latency_upper`` are quartiles).
     """
     goals = runtime.spec.goals
     if goals.is_single and goals.latency is None:
@@ -56,7 +56,7 @@ def _measured(runtime: StudyRuntime, goals: Goals, candidate: Candidate) -> dict
     network = runtime.build(candidate, 0)
     costs: dict[str, float] = {}
     if goals.weighs("checkpoint_bytes"):
-        # Two names of the same weights would count twice.
+        # Weights under two names would count twice.
         costs["checkpoint_bytes"] = float(
             sum(tensor.numel() * tensor.element_size() for tensor in network.original_state().values())
         )
@@ -82,8 +82,8 @@ class ObjectiveValues:
     """Objectives and constraints of a trial that has ended.
 
     Attributes:
-        objectives: value of every objective by name; empty of a single one, and of a pruned trial.
-        constraints: excess of every constraint of which the quantity is known, by its text.
+        objectives: value of every objective by name; empty if there is a single one, and for a pruned trial.
+        constraints: excess over every constraint whose quantity is known, by its text.
     """
 
     objectives: Mapping[str, float] = field(default_factory=dict)
@@ -105,12 +105,12 @@ def of_trial(
 ) -> ObjectiveValues:
     """Return objectives and constraints of a trial that has ended.
 
-    A pruned trial is held to what was known before training: its metrics are those of an unfinished training.
+    A pruned trial is judged by what was known before training: its metrics come from an unfinished training.
 
     Args:
         costs: the result of ``known``.
-        quantised: the trial's result in int8; None where it is not an objective. Without a value the trial breaks a
-            constraint, ``INTEGERS``, and has no such objective.
+        quantised: the trial's result in int8; None if it is not an objective. Without a value the trial breaks the
+            constraint ``INTEGERS`` and has no such objective.
 
     Raises:
         TrialError: an objective is no finite number.

@@ -28,7 +28,7 @@ def _unopened(name: str) -> NoReturn:
 class StudyRuntimes(StudyRuntime):
     """A study of several backbones: everything about a candidate is delegated to the runtime of its backbone.
 
-    Whatever concerns no candidate (``pretrained``, ``task``, ``input_size``) is the first backbone's.
+    What does not depend on a candidate (``pretrained``, ``task``, ``input_size``) is the first backbone's.
 
     Attributes:
         named: returns the runtime of a backbone, the same one each time.

@@ -14,8 +14,8 @@ from spaces.decisions import registry
 def size_range(runtime: StudyRuntime, seconds: float = 10.0) -> tuple[Candidate, Candidate]:
     """Return the candidates with the fewest and with the most parameters; FLOPs break ties.
 
-    What each decision calls its smallest and largest value is where to begin; since decisions act on each other (a
-    shorter network may need a wider head), every single change back is tried too, for as long as ``seconds`` allow.
+    It starts from the smallest and largest value of each decision; since decisions interact (a shorter network may need
+    a wider head), every single change back is tried too, for as long as ``seconds`` allow.
     """
     space, known = runtime.space, dict[str, tuple[float, float]]()
     begin = time.monotonic()
@@ -51,7 +51,7 @@ def _improved(
 
 
 def _changed(runtime: StudyRuntime, candidate: Candidate, name: str) -> Iterator[Candidate]:
-    """Yield ``candidate`` with the other values that the decision ``name`` calls plain, smallest or largest."""
+    """Yield ``candidate`` with the plain, smallest and largest other values of the decision ``name``."""
     space, decision = runtime.space, registry()[name]
     values = space.values(candidate)
     others = (decision.baseline(space.chain), *decision.extremes(space.choices[name], space.chain))

@@ -1,4 +1,4 @@
-"""A study as the store keeps it, and its identity: what makes two studies the same search."""
+"""A study as stored, and its identity: what makes two studies the same search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spaces.chains import probe
 
 
 def study_record(runtime: StudyRuntime) -> StudyRecord:
-    """Return the study as the store keeps it, without trials; without units if it has several backbones."""
+    """Return the study as stored, without trials; without units if it has several backbones."""
     spec = runtime.spec
     facts = () if spec.backbones else probe.describe(runtime.pretrained.chain)
     return StudyRecord(
@@ -38,7 +38,7 @@ def study_record(runtime: StudyRuntime) -> StudyRecord:
 
 
 def _identity(runtime: StudyRuntime) -> dict[str, Json]:
-    """Return what makes two studies the same search; the location of the data is no part of it."""
+    """Return what makes two studies the same search; the location of the data is not part of it."""
     spec, task = runtime.spec, runtime.task
     plain = spec.to_json()
     weights: Json = runtime.pretrained.checksum or runtime.pretrained.weights
@@ -58,14 +58,14 @@ def _identity(runtime: StudyRuntime) -> dict[str, Json]:
 
 
 def _identifying_options(training: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the training options without later additions left at their defaults: older studies can continue."""
+    """Return the training options without later additions at their defaults, so that older studies can continue."""
     plain = TrainingOptions()
     later = ("prefix_cache", "views", "features", "compile", "balance", "patience")
     return {name: value for name, value in training.items() if name not in later or value != getattr(plain, name)}
 
 
 def dataset_record(dataset: Dataset, task: Task) -> DatasetRecord:
-    """Return the data set as the store keeps it; ``task`` says which classes a sample shows."""
+    """Return the data set as stored; ``task`` tells the classes of a sample."""
     counts = Counter((sample.split, kind) for sample in dataset.samples for kind in task.kinds(sample.target))
     sizes = Counter(sample.split for sample in dataset.samples)
     table = {

@@ -20,7 +20,7 @@ from search.data.assembly import cache_folder, decoded_folder
 from search.data.formats import formats
 from search.data.image_loader import Request
 from search.data.loader import Loader, Subset, Views
-from search.data.sample import Dataset, Split
+from search.data.sample import Dataset, Source, Split
 from search.errors import UserError
 from search.records.study import EpochRecord, Json, Size, Verdict
 from search.runtime.versions import versions
@@ -53,14 +53,14 @@ from spaces.networks import build as building
 from spaces.networks.space import Space
 
 SOME = 128
-"""Training samples that give batch norms their statistics and show whether an average of weights works at all."""
+"""Number of training samples that give batch norms their statistics and show whether averaged weights work at all."""
 _EVALUATION_FACTOR = 4
-"""Factor by which validation batches exceed training batches: they keep nothing for a backward pass."""
+"""Factor by which validation batches are larger than training batches: they need no backward pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """The part of a candidate's recipe that concerns batches."""
+    """The part of a candidate's recipe that determines batches."""
 
     batch_size: int
     augmentation: augment.Augmentation
@@ -109,7 +109,7 @@ class StudyRuntime:
         head = self.task.head_for(len(self.dataset.classes))
         with torch.device(on):
             made = building.head_of(chain, self.space.values(candidate), head)
-        return made.to(on)  # what a task knows of its data, such as the mean of its targets, lies on the CPU
+        return made.to(on)  # facts of the data, such as the mean of targets, are on the CPU
 
     def size(self, network: building.Network) -> Size:
         """Return parameters, FLOPs and unit states of ``network``."""
@@ -117,7 +117,7 @@ class StudyRuntime:
         return Size(measured.parameters, measured.trained, measured.flops, measured.unit_states)
 
     def epochs(self, candidate: Candidate) -> int:
-        """Return how many epochs ``candidate`` is trained for, unless it ends early."""
+        """Return the number of epochs ``candidate`` is trained for unless it ends early."""
         if self.is_linear_probe(candidate):
             return 1
         share: float = self.space.values(candidate)["epochs"]
@@ -125,7 +125,7 @@ class StudyRuntime:
         return self.spec.training.epochs_for(len(self.dataset.of(Split.TRAIN)), share, learning)
 
     def most_epochs(self) -> int:
-        """Return how many epochs a trial of the study has at most."""
+        """Return the largest number of epochs of a trial."""
         return self.spec.training.most_epochs(len(self.dataset.of(Split.TRAIN)))
 
     def views(self, epochs: int) -> int:
@@ -133,7 +133,7 @@ class StudyRuntime:
         return self.spec.training.views_for(self.spec.search.target, self.most_epochs(), epochs)
 
     def is_linear_probe(self, candidate: Candidate) -> bool:
-        """Return whether solving the last layer is all the training that ``candidate`` gets."""
+        """Return whether solving the last layer is the whole training of ``candidate``."""
         values, chain = self.space.values(candidate), self.space.apply(candidate)
         return is_linear_probe(values, chain) and last_layer(self.head_of(candidate, chain, on="meta")) is not None
 
@@ -143,22 +143,22 @@ class StudyRuntime:
         return replace(recipe, lr_head=0.0) if self.is_linear_probe(candidate) else recipe
 
     def batches(self, split: Split, seed: int = 0, candidate: Candidate | None = None) -> Loader:
-        """Return the batches of a split: shuffled and augmented for training, plain otherwise.
+        """Return the batches of a split: shuffled and augmented for training, else plain.
 
         Size, batch size, augmentation and mixing are those of ``candidate``, else those of the study file.
         """
         return self._batches(split, seed, candidate, self._recipe(candidate))
 
     def in_order(self, candidate: Candidate) -> Loader:
-        """Return the training samples as validation would show them, in order; only some if there are very many."""
+        """Return the training samples prepared as for validation, in order; a subset if there are very many."""
         size = self._recipe(candidate).batch_size * _EVALUATION_FACTOR
         return in_order(self._batches(Split.TRAIN, 0, candidate, _Recipe(size, augment.Augmentation(), None)))
 
     def some_in_order(self, candidate: Candidate) -> Loader:
-        """Return ``SOME`` training samples as validation would show them, mixed but always the same."""
+        """Return ``SOME`` training samples prepared as for validation, in a fixed random order."""
         every = self.in_order(candidate)
         chosen = torch.randperm(every.count, generator=torch.Generator().manual_seed(0))
-        return Subset(every, chosen[:SOME])  # mixed: a batch of one class has statistics of its own
+        return Subset(every, chosen[:SOME])  # in random order: a batch of one class has different statistics
 
     def _batches(self, split: Split, seed: int, candidate: Candidate | None, recipe: _Recipe) -> Loader:
         return self.task.batches(
@@ -182,7 +182,7 @@ class StudyRuntime:
         """Return the validation samples for ``candidate`` on the CPU, as an exported model receives them.
 
         Args:
-            dataset: another than the study's, whose samples are prepared alike.
+            dataset: another data set in place of the study's, prepared in the same way.
         """
         return self.task.batches(
             Request(
@@ -208,13 +208,13 @@ class StudyRuntime:
         )
 
     def evaluated(self, network: nn.Module, samples: Loader, micro_batch: int | None = None) -> Evaluator:
-        """Return an evaluator of the outputs of ``network`` for ``samples``; ``micro_batch`` fit in memory at once."""
+        """Return an evaluator filled with outputs of ``network`` for ``samples``; ``micro_batch`` fit in memory."""
         evaluator = self.task.evaluator(self.dataset.classes, self.precision.device)
         return validate(network, samples.epoch(1), evaluator, self.precision, MicroBatches(micro_batch))
 
-    def names(self, split: Split) -> tuple[str, ...]:
-        """Return the names of a split's samples, in the order of its batches without shuffling."""
-        return tuple(sample.input.name for sample in self.dataset.of(split))
+    def inputs(self, split: Split) -> tuple[Source, ...]:
+        """Return the inputs of a split's samples, in the order of its batches without shuffling."""
+        return tuple(sample.input for sample in self.dataset.of(split))
 
     def decode(self) -> None:
         """Decode training and validation images into the machine's cache, for other processes to find."""
@@ -236,7 +236,7 @@ class StudyRuntime:
     ) -> TrainingPlan:
         """Return how ``candidate`` is trained; with its ``network``, frozen leading units are run only once.
 
-        What ``network`` gets is then the output of its prefix, for a fixed set of views shared by all trials.
+        ``network`` is then given the output of its prefix, for a fixed set of views shared by all trials.
         """
         spec, values = self.spec, self.space.values(candidate)
         solved = self.is_linear_probe(candidate)
@@ -300,10 +300,10 @@ class StudyRuntime:
         return median(seconds[1:]) * plan.steps_per_epoch
 
     def checkpoint(self, candidate: Candidate, network: building.Network, result: TrainingResult) -> Checkpoint:
-        """Return the weights of the best epoch under the pretrained network's key names, and what they belong to."""
+        """Return the weights of the best epoch under the pretrained network's key names, with facts about them."""
         network.load_state_dict(result.weights)
         chosen = {"task_options": plain(self.task.chosen)} if self.task.options else {}
-        found = {"task_facts": dict(self.task.facts())} if self.task.facts() else {}
+        learnt = {"task_facts": dict(self.task.facts())} if self.task.facts() else {}
         expected, size = self.pretrained.preprocessing, candidate.structure.input_size
         facts: dict[str, Json] = {
             "candidate": candidate.to_json(),
@@ -321,13 +321,13 @@ class StudyRuntime:
             "weights": {"name": self.pretrained.weights, "sha256": self.pretrained.checksum},
             "versions": dict(versions()),
             **chosen,
-            **found,
+            **learnt,
         }
         return Checkpoint(network.original_state(), facts)
 
 
 def open_runtime(spec: StudySpec, device: str = "auto", dataset: Dataset | None = None) -> StudyRuntime:
-    """Return the runtime of a study: data checked unless given, weights in place, decisions found.
+    """Return the runtime of a study, with its data checked unless given, weights fetched and decisions resolved.
 
     Raises:
         UserError, SpaceError: something the study file names is missing, broken or does not fit.

@@ -1,4 +1,4 @@
-"""The computation that training a candidate takes, known before anything is built."""
+"""The computation needed to train a candidate, known before anything is built."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ class CostFeatures:
         training_flops: floating-point operations of the whole training, validation included.
         forward_flops: of one forward pass of one input.
         trained: parameters that learn.
-        frozen_share: of the forward pass that lies in frozen first units, 0 to 1.
-        epochs: that the trial is given.
+        frozen_share: share of the forward pass in frozen leading units, 0 to 1.
+        epochs: that the trial may run.
     """
 
     training_flops: float
@@ -71,12 +71,12 @@ def training_flops(
     """Return the floating-point operations of a training.
 
     A pass through what learns costs three forward passes in training and one in validation; the frozen
-    ``prefix`` only ever runs forward: in every epoch, or, where its features are cached, once for each of
-    ``views`` augmented views of every training sample and once for every validation sample.
+    ``prefix`` only ever runs forward: in every epoch, or, if its features are cached, once for each of ``views``
+    augmented views of every training sample and once for every validation sample.
 
     Args:
         prefix, suffix: operations of one forward pass of one sample.
-        train, val: samples.
+        train, val: numbers of samples.
     """
     learning = epochs * suffix * (_BACKWARD * train + val)
     frozen = prefix * (epochs * (train + val) if views is None else views * train + val)
@@ -99,28 +99,30 @@ class SecondsModel:
             and trial.seconds > 0
             and (features := CostFeatures.from_json(trial.cost)) is not None
         ]
-        found = [(features, seconds / epochs) for features, epochs, seconds in known]
-        self.measured = len(found)
-        probes = [(features, seconds) for features, seconds in found if features.is_probe]
-        found = [(features, seconds) for features, seconds in found if not features.is_probe]
+        measured = [(features, seconds / epochs) for features, epochs, seconds in known]
+        self.measured = len(measured)
+        probes = [(features, seconds) for features, seconds in measured if features.is_probe]
+        measured = [(features, seconds) for features, seconds in measured if not features.is_probe]
         self._probe_s = median(seconds for _, seconds in probes) if probes else None
-        rates = [seconds / math.exp(features.row()[0]) for features, seconds in found]
-        # The slowest probe: others found what they needed in the cache.
+        rates = [seconds / math.exp(features.row()[0]) for features, seconds in measured]
+        # The slowest probe: others found their features in the cache.
         slowest = max((seconds / math.exp(features.row()[0]) for features, seconds in probes), default=_OVERHEAD)
         self._rate = median(rates) if rates else slowest / _OVERHEAD
-        # Patience and pruning end most trainings early; one that ran to its end stands for what is not known yet.
+        # Patience and pruning end most trainings early; one that ran to its end is added as a prior.
         ran = [min(epochs / features.epochs, 1.0) for features, epochs, _ in known if not features.is_probe]
         self._ran = (1 + sum(ran)) / (1 + len(ran))
         self._model = None
-        if len(found) >= LEAST:
-            # Loads pandas and scipy too: not for those who never ask.
+        if len(measured) >= LEAST:
+            # Loads pandas and scipy too: only if needed.
             from sklearn.linear_model import Ridge  # noqa: PLC0415
             from sklearn.pipeline import make_pipeline  # noqa: PLC0415
             from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
 
             self._model = make_pipeline(StandardScaler(), Ridge(alpha=1.0))
-            self._model.fit([features.row() for features, _ in found], [math.log(seconds) for _, seconds in found])
-            self._range = (min(seconds for _, seconds in found) / 10, max(seconds for _, seconds in found) * 10)
+            self._model.fit(
+                [features.row() for features, _ in measured], [math.log(seconds) for _, seconds in measured]
+            )
+            self._range = (min(seconds for _, seconds in measured) / 10, max(seconds for _, seconds in measured) * 10)
 
     def seconds(self, features: CostFeatures) -> float:
         """Return the expected seconds of a trial, for as many of its epochs as trials run on average; without any
@@ -131,5 +133,5 @@ class SecondsModel:
         if self._model is None:
             return self._rate * math.exp(row[0]) * features.epochs * self._ran
         predicted = float(np.exp(self._model.predict([row])[0]))
-        low, high = self._range  # far from all that was measured a line in logarithms promises anything
+        low, high = self._range  # far from all measurements, a line in logarithms would predict anything
         return min(max(predicted, low), high) * features.epochs * self._ran

@@ -1,8 +1,8 @@
-"""Samplers of OptunaHub that lie on this machine: ``optunahub:samplers/NAME``.
+"""Samplers of OptunaHub on this machine: ``optunahub:samplers/NAME``.
 
-Looked for in the folder that ``FTSEARCH_OPTUNAHUB`` names (``package/`` of a copy of the registry, or one like it),
-else among installed Python packages. Never from the network, and never from a folder that a study file names: a sampler
-is code, and a study file may be a stranger's.
+They are looked up in the folder that ``FTSEARCH_OPTUNAHUB`` names (``package/`` of a copy of the registry, or one like
+it), else among installed Python packages. Never on the network, and never in a folder that a study file names: a
+sampler is code, and a study file may be a stranger's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*([./][A-Za-z_][A-Za-z0-9_]*)*")
 
 
 def make(name: str, seed: int) -> BaseSampler:
-    """Return a sampler of ``optunahub:PACKAGE``, seeded where it takes a seed.
+    """Return a sampler of ``optunahub:PACKAGE``, seeded if it takes a seed.
 
     Raises:
         UserError: no such package here, or none or several samplers in it, or one that needs more than a seed.
@@ -59,8 +59,8 @@ def _kind(name: str, folder: str) -> type[BaseSampler]:
         one for one in offered if _is_sampler(one) and one.__module__.startswith(module.__name__)
     ]
     if len(kinds) != 1:
-        found = ", ".join(one.__name__ for one in kinds) or "none"
-        raise UserError(f"sampler {name}: expected one sampler in the package, found {found}")
+        listed = ", ".join(one.__name__ for one in kinds) or "none"
+        raise UserError(f"sampler {name}: expected one sampler in the package, found {listed}")
     return kinds[0]
 
 
@@ -86,7 +86,7 @@ def _installed(package: str) -> ModuleType | None:
 def _loaded(package: str, load: Any) -> ModuleType:
     try:
         module: ModuleType = load()
-    except Exception as error:  # whatever a stranger's code raises
+    except Exception as error:  # a stranger's code may raise anything
         raise UserError(f"sampler {PREFIX}{package} cannot be loaded: {type(error).__name__}: {error}") from error
     return module
 

@@ -34,8 +34,8 @@ def importances(
 
     PED-ANOVA (https://arxiv.org/abs/2304.10255) or fANOVA (https://proceedings.mlr.press/v32/hutter14.html)
     over the complete and the pruned trials: being pruned is a bad result too. A parameter that only some trials
-    have counts by their share, else three trials with an L2 strength could outweigh all that the others show.
-    Empty when there are fewer than four trials or no spread in their values.
+    have is weighted by their share; otherwise three trials with an L2 strength could outweigh everything else.
+    Empty if there are fewer than four trials, or no spread in their values.
     """
     ended = (TrialState.COMPLETE, TrialState.PRUNED)
     done = [trial for trial in trials if trial.state in ended and trial.value is not None and trial.params]
@@ -63,10 +63,10 @@ def importances(
 
 
 def _joined(trials: Sequence[TrialRecord]) -> dict[str, BaseDistribution]:
-    """Return one range a parameter that holds all of its values.
+    """Return one range per parameter that holds all of its values.
 
-    A range may depend on other decisions (a shorter network has fewer units to freeze), and who reads a large study
-    looks up each range once.
+    A range may depend on other decisions (a shorter network has fewer units to freeze), and readers of large studies
+    look up each range once.
     """
     joined: dict[str, BaseDistribution] = {}
     for trial in trials:

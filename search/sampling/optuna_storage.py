@@ -76,7 +76,7 @@ def open_storage(
     Args:
         tune: given the SQLAlchemy engine once it is set up (connections, locking and journal modes are the
             store's business).
-        insist: repeats calls; None: each is tried once.
+        insist: retries calls; None: each is tried once.
     """
     storage = RDBStorage(url, engine_kwargs=dict(engine_kwargs))
     tune(storage.engine)

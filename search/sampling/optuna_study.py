@@ -73,7 +73,7 @@ class Asked:
 
     @property
     def marks(self) -> Mapping[str, Any]:
-        """What the sampler wrote on the trial: its generation, of a genetic algorithm."""
+        """The sampler's notes on the trial: a genetic algorithm's generation."""
         drawn = self._drawn or self._trial
         # A trial's own ``system_attrs`` is deprecated, and Optuna gives its id to storages alone.
         attributes = drawn.storage.get_trial_system_attrs(drawn._trial_id)
@@ -101,7 +101,7 @@ class Sampling:
     opened, one more when it ends), so that Optuna's dashboard and API see the study, but not read.
 
     Args:
-        further: the objectives beside the first one.
+        further: the objectives besides the first.
         history: every trial of the study so far; the ones in Optuna's storage by default, which is slower.
     """
 
@@ -175,7 +175,7 @@ class Sampling:
     def settled(self, asked: Asked, number: int, params: Mapping[str, Any]) -> Asked:
         """Return what was ``asked`` for trial ``number`` with the parameters that it settled to.
 
-        These alone are stored and learnt from: a value without an effect would teach the sampler noise.
+        Only these are stored and learnt from: values without effect would teach the sampler noise.
         """
         return replace(self.ask(number, params), _sampler=asked._sampler, _drawn=asked._trial)
 
@@ -196,7 +196,7 @@ class Sampling:
         """Enter a proposal that breaks a constraint into Optuna's tables, as a pruned trial that says so.
 
         Returns:
-            What ``ask`` and the history take, so that the sampler learns to stay away.
+            The rejection for ``ask`` and the history, so that the sampler learns to avoid it.
         """
         template = optuna.trial.create_trial(
             state=OptunaState.PRUNED,
@@ -252,7 +252,7 @@ class Sampling:
     def close_orphans(self, known: Container[int], older_than_s: float) -> None:
         """Fail the trials that have been running in Optuna for that long although none of ours, ``known``, is theirs.
 
-        They were opened by a worker that died, or lost the database, before it could write down their number.
+        They were opened by a worker that died, or lost the database, before it could record their number.
         """
         before = datetime.now() - timedelta(seconds=older_than_s)  # Optuna's times are local and naive
         for trial in self._storage.get_all_trials(self._study_id, deepcopy=False, states=(OptunaState.RUNNING,)):
@@ -270,7 +270,7 @@ class Sampling:
         return [samplers.past(trial, self._further) for trial in stored]
 
     def _behind(self) -> list[FrozenTrial]:
-        """Return the history as a sampler takes it: all of it, cut to what it can use for TPE."""
+        """Return the history in the form that samplers take: all of it, or for TPE what it can use."""
         taught = [trial for trial in self._past() if teaches(trial)]
         if not self._options.is_genetic:
             taught = list(bounded(taught, maximize=self._maximize, further=self._further))
@@ -283,7 +283,7 @@ class Sampling:
         return trials
 
     def _refused(self) -> list[FrozenTrial]:
-        """Return the newest of the candidates that earlier trials were not made of, as a sampler takes them."""
+        """Return the newest candidates that earlier trials rejected, in the form that samplers take."""
         refused = [(one, past.number) for past in self._past() for one in past.rejected]
         return [samplers.refused(one, number) for one, number in refused[-KEPT_REJECTED:]]
 
@@ -297,7 +297,7 @@ def delete(storage: BaseStorage, name: str) -> None:
 
 
 def data_seed(seed: int, fingerprint: str) -> int:
-    """Return the seed of a study's draws: another one on other data, so that no draw is bad luck for all of them."""
+    """Return the seed of a study's draws, which depends on the data, so that no draw is bad luck for all studies."""
     return int.from_bytes(sha256(f"{seed}:{fingerprint}".encode()).digest()[:4]) >> 1
 
 

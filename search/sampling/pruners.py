@@ -39,13 +39,13 @@ class Curves:
         bests: list[float] = []
         best = -math.inf if self.maximize else math.inf
         for value in curve:
-            if not math.isnan(value):  # no number is the worst value
+            if not math.isnan(value):  # NaN counts as the worst value
                 best = max(best, value) if self.maximize else min(best, value)
             bests.append(best)
         self._bests[number] = bests
 
     def length(self, number: int) -> int:
-        """Return how many epochs trial ``number`` has run."""
+        """Return the number of epochs that trial ``number`` has run."""
         return len(self._bests.get(number, ()))
 
     def best(self, number: int) -> float:
@@ -85,7 +85,7 @@ class Median(Pruner):
     """Ends a trial whose best value so far is worse than the median of the others' at the same epoch.
 
     Attributes:
-        warmup: epochs that every trial gets.
+        warmup: epochs that every trial runs.
         startup: curves that must reach the epoch before anything is compared.
     """
 
@@ -182,7 +182,7 @@ class Hyperband(_Rungs):
 def is_off_front(
     mine: Mapping[str, float], best: float, others: Iterable[PastTrial], objectives: Sequence[Objective]
 ) -> bool:
-    """Return whether a complete trial beats the running one in all that is known of it: costs, and its value so far.
+    """Return whether a complete trial beats the running one in all that is known: costs, and its value so far.
 
     Such a trial would have to improve to enter the front of ``objectives``. One that is cheaper in any of its known
     costs than all that reach its value is on that front already and stays there, however little it learns from now on.
@@ -212,7 +212,7 @@ OPTIONS: dict[str, type[Median] | type[Halving] | type[Hyperband] | type[Off]] =
     "hyperband": Hyperband,
     "none": Off,
 }
-"""Pruners by the name a study file gives."""
+"""Pruners by their name in study files."""
 
 
 def _halved(number: int, curves: Curves, first: int, factor: int, among: Callable[[int], bool]) -> tuple[Verdict, str]:

@@ -31,4 +31,4 @@ class S3Bucket:
 
     def names(self, prefix: str) -> Iterable[str]:
         pages = self._store.client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        return [found["Key"] for page in pages for found in page.get("Contents", ())]
+        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]

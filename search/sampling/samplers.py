@@ -34,13 +34,13 @@ from search.sampling import hub
 
 NAMES = ("tpe", "cost_aware", "nsga2", "nsga3", "random")
 KEPT_BEST, KEPT = 50, 500
-"""Trials that TPE is shown of a longer history: its best ones and then the newest, so many in all.
+"""How many of the best trials, and how many in all, TPE is shown of a longer history; the others are the newest.
 
-TPE models at most 25 trials as the good ones and gives the older of the rest little weight, so that what it
-proposes hardly changes, but reading ten thousand takes it a second for every proposal.
+TPE models at most 25 trials as the good ones and gives older ones of the rest little weight, so that its proposals
+hardly change, but reading ten thousand takes a second for every proposal.
 """
 KEPT_REJECTED = 100
-"""Most rejected candidates that TPE is shown, the newest."""
+"""Most rejected candidates, the newest, that TPE is shown."""
 _FIRST_GENERATION = {f"{kind.__name__}:generation": 0 for kind in (NSGAIISampler, NSGAIIISampler)}
 """Generation that a genetic sampler assigns to trials it has not drawn: the baseline, warm starts."""
 _BAD = ("nan", "memory")
@@ -84,9 +84,9 @@ class SamplerOptions:
 
     @property
     def is_guided(self) -> bool:
-        """Whether it may be helped by draws of other kinds: it learns from single trials, whoever proposed them.
+        """Whether draws of other kinds may help: it learns from single trials, whoever proposed them.
 
-        A genetic sampler needs its generations, and ``random`` is meant to be even.
+        A genetic sampler needs its generations, and ``random`` is meant to be uniform.
         """
         return not self.is_genetic and self.name != "random"
 
@@ -105,7 +105,7 @@ class WeighedTPE(TPESampler):
 
     def _compute_acquisition_func(self, *args: Any, **kwargs: Any) -> Any:
         acquisition = super()._compute_acquisition_func(*args, **kwargs)
-        self._log_ratio += float(acquisition.max())  # the draw with the largest value is the one that is taken
+        self._log_ratio += float(acquisition.max())  # the draw with the largest value is taken
         return acquisition
 
     def improvement(self) -> float:
@@ -189,9 +189,9 @@ def given(values: Mapping[str, Any], sampler: BaseSampler) -> BaseSampler:
 
 
 def bounded(trials: Sequence[PastTrial], *, maximize: bool, further: Sequence[Objective] = ()) -> Sequence[PastTrial]:
-    """Return all ``trials``, or of more than ``KEPT`` the unfinished, the best ``KEPT_BEST`` and the newest ones.
+    """Return all ``trials``, or of more than ``KEPT``: the unfinished, the best ``KEPT_BEST`` and the newest.
 
-    The best are those with the best objective; of a study with ``further`` ones those on the front.
+    The best are those with the best objective, or, with ``further`` objectives, those on the front.
     """
     if len(trials) <= KEPT:
         return trials
@@ -212,7 +212,7 @@ def bounded(trials: Sequence[PastTrial], *, maximize: bool, further: Sequence[Ob
 
 
 def values(trial: PastTrial, further: Sequence[Objective]) -> tuple[float, ...]:
-    """Return the values of all objectives of a complete trial; the worst there is for one that it lacks."""
+    """Return the values of all objectives of a complete trial; the worst possible for a missing one."""
     first = math.nan if trial.value is None else trial.value
     return first, *(trial.objectives.get(one.name, -math.inf if one.maximize else math.inf) for one in further)
 
@@ -229,7 +229,7 @@ def is_complete(trial: PastTrial) -> bool:
 
 
 def frozen(past: PastTrial, further: Sequence[Objective] = ()) -> FrozenTrial:
-    """Return a trial as Optuna's samplers take it; a failure of the candidate's own doing as the worst pruned one.
+    """Return a trial in the form of Optuna's samplers; a failure caused by its candidate as the worst pruned one.
 
     Its number is the next one: 0 is the new trial's, whose namesake TPE would leave out. In a study of several
     objectives pruned trials come without their last value: TPE orders them by a single direction and would fail.
@@ -254,7 +254,7 @@ def frozen(past: PastTrial, further: Sequence[Objective] = ()) -> FrozenTrial:
 
 
 def refused(rejected: Rejected, number: int) -> FrozenTrial:
-    """Return an untrained candidate as Optuna's samplers take it: pruned, with the constraints that it breaks."""
+    """Return an untrained candidate in the form of Optuna's samplers: pruned, with the constraints it breaks."""
     trial = optuna.trial.create_trial(
         state=OptunaState.PRUNED,
         params=dict(rejected.params),
@@ -271,7 +271,7 @@ def constraint_attrs(constraints: Mapping[str, float]) -> dict[str, float]:
 
 
 def past(trial: FrozenTrial, further: Sequence[Objective] = ()) -> PastTrial:
-    """Return a trial of Optuna's storage as our history has it."""
+    """Return a trial of Optuna's storage in the form of our history."""
     states = {OptunaState.COMPLETE: TrialState.COMPLETE, OptunaState.PRUNED: TrialState.PRUNED}
     states |= {OptunaState.RUNNING: TrialState.RUNNING, OptunaState.WAITING: TrialState.WAITING}
     return PastTrial(

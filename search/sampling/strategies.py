@@ -12,17 +12,17 @@ Way = Literal["neighbour", "prior", "sampler"]
 _SHARE_OF_PRIOR = 0.25
 """Share of the draws without the sampler that come from the priors."""
 _MOST = 0.75
-"""The sampler's share in the end: near the best there is always something left to find (PriorBand keeps all three ways
-too, https://arxiv.org/abs/2306.12370)."""
+"""The sampler's final share: near the best there is always something left to find (PriorBand keeps all three ways too,
+https://arxiv.org/abs/2306.12370)."""
 _HALFWAY = 16
 """Results beyond the start at which the sampler proposes half of its final share."""
 _BEST, _WEIGHTS = 3, (0.5, 0.3, 0.2)
 
 
 def way(results: int, startup: int, seed: int) -> Way:
-    """Return how a trial's candidate is found in a study with so many ``results``; the same for the same ``seed``.
+    """Return how a trial's candidate is found in a study with that many ``results``; the same for the same ``seed``.
 
-    Before ``startup`` results never by the sampler, which would know nothing but ranges.
+    Before ``startup`` results it is never the sampler, which would know only ranges.
     """
     chance = random.Random(seed)
     learnt = max(results - startup, 0)

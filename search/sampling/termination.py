@@ -1,4 +1,4 @@
-"""How much more a search may still find: Optuna's terminator (https://arxiv.org/abs/2104.08166)."""
+"""How much better a search may still get: Optuna's terminator (https://arxiv.org/abs/2104.08166)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search.records.study import PastTrial
 from search.sampling.samplers import frozen, is_complete
 
 LEAST = 20
-"""Complete trials below which nothing is known of what others may reach."""
+"""Fewest complete trials from which anything is known about what others may reach."""
 
 
 def promised(trials: Sequence[PastTrial], *, maximize: bool) -> float:

@@ -25,7 +25,7 @@ def is_file(text: str) -> bool:
 def read_candidate(path: Path) -> Candidate:
     """Return the candidate in the file at ``path``, or of the model in that folder.
 
-    A trial's JSON holds one beside its numbers.
+    A trial's JSON holds one besides its numbers.
 
     Raises:
         UserError: the file cannot be read or contains no candidate.
@@ -57,7 +57,7 @@ def given(entries: Sequence[Json], base: Path) -> tuple[Json, ...]:
     """Return the candidates of a list of paths, relative to ``base``, or candidates as plain data.
 
     Raises:
-        UserError: one of them is none.
+        UserError: one of them is not a candidate.
     """
     candidates = (
         read_candidate(base / Path(entry).expanduser()) if isinstance(entry, str) else checked(entry, f"number {index}")

@@ -31,10 +31,10 @@ _CONSTRAINTS: dict[str, Json] = {
 
 def _parse_backbone(value: Any) -> Any:
     if isinstance(value, list):
-        found = tuple(_parse_backbone(one) for one in value)
-        if not found or len(set(map(str, found))) < len(found):
+        parsed = tuple(_parse_backbone(one) for one in value)
+        if not parsed or len(set(map(str, parsed))) < len(parsed):
             raise ValueError(f"expected a list of different backbones, got {value!r}")
-        return found
+        return parsed
     if isinstance(value, str):
         try:
             return backbones.resolve(value).name

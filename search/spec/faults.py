@@ -1,4 +1,4 @@
-"""The section ``faults`` of a study file: what is done about workers that die and trials that fail."""
+"""The section ``faults`` of a study file: how dying workers and failing trials are handled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CANDIDATES_FAULT = frozenset({"nan", "memory"})
 """Kinds of failure that would recur on any worker: the sampler learns that the candidate is bad."""
 DISK_FAULT = "disk"
 MACHINES_FAULT = frozenset({DISK_FAULT, "device", "database"})
-"""Kinds of failure that another attempt or machine may not run into: the trial is tried again."""
+"""Kinds of failure that another attempt or machine may not meet: the trial is tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +24,8 @@ class FaultOptions:
         lease: seconds without a heartbeat after which a worker's trial is taken over; also ``60s``, ``2m``.
         max_retries: further attempts of a trial whose worker died, or whose disk was full, before it is failed.
         max_failures: failed trials in a row after which a worker exits, naming their common cause; 0: never.
-        database_timeout: seconds for which a call is repeated while the database cannot be used, and for which a
-            full disk is waited for.
+        database_timeout: seconds for which calls are retried while the database is unavailable, and for which a full
+            disk is waited for.
         constant_epochs: epochs in a row in which the objective is exactly the same before a trial ends; 0: never.
     """
 

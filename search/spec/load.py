@@ -84,7 +84,7 @@ def from_data(raw: Mapping[str, Json], *, text: str = "", base: Path | None = No
     names = {} if model.space is None else {name: getattr(model.space, name) for name in type(model.space).model_fields}
     opened = {name: within for name, within in names.items() if within is not None}
     if model.space is None:
-        own = (name for name, found in decisions.registry(task.name).items() if found.tasks and found.usual)
+        own = (name for name, decision in decisions.registry(task.name).items() if decision.tasks and decision.usual)
         usual = [*DEFAULT_SPACE, *own]
         opened = {name: decisions.registry()[name].options() for name in usual if name not in task.leaves_out}
     search = model.search

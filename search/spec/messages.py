@@ -45,7 +45,7 @@ def problems(
                 text = fault["msg"].replace("Input should be", "expected")
                 for theirs, ours in _WORDS.items():
                     text = text.replace(theirs, ours)
-                # A value that may be of several kinds has an error for each; they become one line, at the last of them.
+                # A value that may be of several kinds has an error for each; they become one line, at the last.
                 kinds = kinds_of.setdefault(loc, [])
                 kinds.append(text.removeprefix("expected ") if kinds else text)
                 if len(kinds) == sum(other == loc for other, _ in faults):

@@ -35,7 +35,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalOptions:
-    """What is done at the end of a search, within its budget.
+    """The end of a search, within its budget.
 
     Attributes:
         share: how much of the budget is reserved for it, if it takes that long: of ``timeout``, of ``gpu_seconds``, and
@@ -60,7 +60,7 @@ WARM_STARTS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOptions:
-    """How long a study searches, and by which rules.
+    """How long a study searches, and how.
 
     Attributes:
         portfolio: ``on`` begins with a dozen whole candidates that are good on most data (``ftsearch plan`` lists
@@ -74,7 +74,7 @@ class SearchOptions:
             leave no time for it is handed back to the queue at the end of its epoch.
         budget: stops the study by its cost, whichever comes first.
         final: the winner is chosen by fresh trainings of the best few, trained on training and validation data
-            together, and exported; ``off`` for those who only look.
+            together, and exported; ``off`` only searches.
         warm_start: how many of the best candidates of other studies in the same store, of the same task and
             backbone, are tried right after the first candidate; ``true`` means 5. Or a list of candidates' JSON
             files, as ``ftsearch suggest`` writes them; what this study's space does not hold is passed over.
@@ -107,7 +107,7 @@ class SearchOptions:
 
     @property
     def target(self) -> int:
-        """How many trials the study has in the end; ``OPEN`` if only its time or budget ends it."""
+        """The study's final number of trials; ``OPEN`` if only its time or budget ends it."""
         if self.trials != "auto":
             return self.trials
         return OPEN if self.timeout or self.gpu_seconds else TRIALS
@@ -119,5 +119,5 @@ class SearchOptions:
 
     @property
     def candidates(self) -> tuple[Json, ...]:
-        """The candidates that were given, as plain data."""
+        """The given candidates, as plain data."""
         return self.warm_start if isinstance(self.warm_start, tuple) else ()

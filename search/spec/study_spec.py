@@ -1,4 +1,4 @@
-"""A checked study file, as the rest of the package takes it."""
+"""A checked study file, in the form that the rest of the package uses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StudySpec:
     Attributes:
         data: options of the data format named ``data_format``.
         space: decision name -> its range; decisions that are not here keep the plain recipe's value.
-        backbone: the first one where there are several, ``backbones``, among which the search chooses.
+        backbone: the first of several, ``backbones``, among which the search chooses.
         objective: the first objective, a metric of the task; ``goals`` has all of them, and the constraints.
         keep_checkpoints: how many of the best trials keep their weights.
         faults: how dying workers and failing trials are handled.

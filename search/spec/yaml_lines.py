@@ -11,7 +11,7 @@ from search.data import yaml_documents
 
 _BOOL = "tag:yaml.org,2002:bool"
 _UNQUOTED = re.compile(r":\s*(>=?\s*[0-9.][^#,}]*)")
-"""To YAML, ``accuracy: > 0.8`` begins a folded text."""
+"""In YAML, ``accuracy: > 0.8`` begins a folded text."""
 
 
 class NotYamlError(ValueError):

@@ -160,9 +160,9 @@ def spaces(engine: Engine, name: str, trials: Sequence[TrialRecord]) -> dict[str
     return ranges
 
 
-def with_spaces(trial: TrialRecord, found: Mapping[str, str]) -> TrialRecord:
+def with_spaces(trial: TrialRecord, spaces: Mapping[str, str]) -> TrialRecord:
     """Return ``trial`` with the ranges of its parameters."""
-    return replace(trial, distributions={name: found[name] for name in trial.params if name in found})
+    return replace(trial, distributions={name: spaces[name] for name in trial.params if name in spaces})
 
 
 @dataclass(frozen=True, slots=True)

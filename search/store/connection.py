@@ -1,4 +1,4 @@
-"""Engines: one small pool a process, SQLite in WAL mode, retries with back-off, errors without the URL's password."""
+"""Engines: one small pool per process, SQLite in WAL mode, retries with back-off, errors without the URL's password."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ CLOCK = "ft_clock"
 RETRY_S = 60.0
 """How long a call is retried by default while the database is unreachable or locked."""
 FORGOTTEN_S = 30
-"""After so long PostgreSQL ends a transaction whose client says nothing more, asleep or cut off: others wait for its
-locks. None of ours lasts a second."""
+"""Seconds after which PostgreSQL ends a transaction whose client has gone silent, asleep or cut off: others wait for
+its locks. None of ours lasts a second."""
 _ALIVE = {
     "connect_timeout": 15,
     "keepalives_idle": 30,
@@ -97,7 +97,7 @@ def share(engine: Engine, other: Engine) -> None:
 
 
 def server_options(url: str, threads: int) -> dict[str, Any]:
-    """Return the ``engine_kwargs`` of a server that answers so many calls at once."""
+    """Return the ``engine_kwargs`` of a server that answers ``threads`` calls at once."""
     return _options(parse_url(url)) | {"pool_size": threads, "max_overflow": 2}
 
 
@@ -134,7 +134,7 @@ def connect(url: str, patience: Patience | None = None, *, wait: bool = False) -
             if path.exists() and not may_write(path):
                 raise StoreUrlError(only_read(parsed))
             if not path.exists() and not str(parsed.database).startswith("file:"):
-                path.touch()  # as the umask has it: SQLite itself lets nobody but the owner write
+                path.touch()  # by the umask: SQLite itself lets only the owner write
         engine = create_engine(parsed, **_options(parsed), execution_options={PATIENCE: patience}, hide_parameters=True)
     except (NoSuchModuleError, ImportError) as error:
         raise StoreUrlError(
@@ -173,8 +173,8 @@ def _touch(engine: Engine) -> None:
 def tune(engine: Engine) -> None:
     """Let ``engine`` serve many processes.
 
-    SQLite: WAL journal, writers wait for each other from their first word; without ``BEGIN IMMEDIATE`` two workers can
-    be given the same trial. PostgreSQL: nobody waits for a client that has gone silent in the middle of a transaction.
+    SQLite: WAL journal; writers wait for each other from their first statement: without ``BEGIN IMMEDIATE`` two workers
+    could get the same trial. PostgreSQL: nobody waits for a client that went silent in the middle of a transaction.
     """
     if engine.dialect.name == "postgresql":
         begin_with(engine, f"SET idle_in_transaction_session_timeout = '{FORGOTTEN_S}s'")
@@ -183,7 +183,7 @@ def tune(engine: Engine) -> None:
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # transactions begin where _begin says, not where the driver thinks
+        connection.isolation_level = None  # transactions are begun by _begin, not by the driver
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={_BUSY_MS}", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
         connection.create_function(CLOCK, 0, machine_clock.now)
@@ -197,7 +197,7 @@ def tune(engine: Engine) -> None:
 def begin_with(engine: Engine, statement: str) -> None:
     """Let each new PostgreSQL connection of ``engine`` begin with ``statement``.
 
-    Options of the start would take the place of those in the URL, and poolers such as PgBouncer refuse them.
+    Connection options would replace those in the URL, and poolers such as PgBouncer refuse them.
     """
 
     @event.listens_for(engine, "connect")
@@ -268,7 +268,7 @@ def insist(call: Callable[[], R], name: str, patience: Patience) -> R:
     Waits 0.1 s, twice as long each time up to 5 s, with jitter, as long as ``patience`` lasts.
 
     Raises:
-        DatabaseError: it has not come back, or refuses for a reason that will not pass.
+        DatabaseError: it has not come back, or the error is permanent.
     """
     begin, pause = time.monotonic(), 0.1
     while True:
@@ -277,7 +277,7 @@ def insist(call: Callable[[], R], name: str, patience: Patience) -> R:
         except Exception as error:
             fault = _fault_of(error)
             if fault is None or isinstance(fault, IntegrityError) or _is_answer(error, fault):
-                raise  # not the database's; or a row that is there already: the caller knows what that means
+                raise  # not the database's, or an existing row, which means something to the caller
             if isinstance(fault, DBAPIError) and is_readonly(fault):
                 raise DatabaseError(only_read(patience.url)) from error
             waited = time.monotonic() - begin
@@ -315,7 +315,7 @@ def _status_of(error: BaseException) -> str:
 
 
 def _is_answer(error: Exception, fault: Exception) -> bool:
-    """Return whether Optuna's gRPC client has made an answer, such as "exists already", of a call's status."""
+    """Return whether Optuna's gRPC client has turned a call's status into an answer, such as "exists already"."""
     return bool(_status_of(fault)) and fault is not error and not is_passing(fault)
 
 
@@ -341,12 +341,12 @@ def is_passing(error: Exception) -> bool:
 _PASSING = (
     *("database is locked", "database is busy", "connection", "server closed", "deadlock", "lock wait timeout"),
     *("consuming input failed", "terminat", "starting up", "shutting down", "ssl syscall"),
-    *("disk is full", "no space left", "disk i/o error"),  # as SQLite and MySQL say it; somebody may make room
+    *("disk is full", "no space left", "disk i/o error"),  # SQLite's and MySQL's words; somebody may make room
 )
 
 
 def is_readonly(error: DBAPIError) -> bool:
-    """Return whether the database lets nothing be written: a protected file, a server that only answers."""
+    """Return whether the database allows no writes: a protected file, or a read-only server."""
     said = str(error.orig).lower()
     return getattr(error.orig, "sqlstate", None) == "25006" or "readonly database" in said or "read-only" in said
 

@@ -103,10 +103,10 @@ class StudyHistory:
 @retried_read
 def _id_of(engine: Engine, study: str) -> int:
     with reading(engine) as connection:
-        found = connection.execute(select(StudyRow.id).where(StudyRow.name == study)).scalar_one_or_none()
-    if found is None:
+        number = connection.execute(select(StudyRow.id).where(StudyRow.name == study)).scalar_one_or_none()
+    if number is None:
         raise NotFoundError(f"no study {study!r} in this store")
-    return found
+    return number
 
 
 @retried_read
@@ -118,7 +118,7 @@ def _changed(engine: Engine, study_id: int, metric: str, newest: int, unfinished
     wanted = (TrialRow.study_id == study_id, or_(fresh, TrialRow.id.in_(earlier)) if earlier else fresh)
     epochs: dict[int, list[tuple[float, float]]] = defaultdict(list)
     with reading(engine) as connection:
-        # States before epochs: whatever is finished here has all its epochs below.
+        # States before epochs: trials that are finished here then have all their epochs.
         rows = connection.execute(select(*_COLUMNS).where(*wanted).order_by(TrialRow.id)).all()
         if rows:
             query = (
@@ -166,8 +166,8 @@ def fingerprint(candidate: Json) -> str:
 def earlier_best(engine: Engine, study: str, count: int) -> tuple[tuple[str, int, Json], ...]:
     """Return study, number and candidate of the best trials of other studies of the same task and backbone.
 
-    The best of each study come first, one of every study in turn, as objectives of different data cannot be
-    compared, the studies with the most similar data first; in all at most ``count`` of each study.
+    Studies take turns, each with its next best, as objectives on different data cannot be compared; those with the most
+    similar data come first. At most ``count`` of each study.
     """
     with reading(engine) as connection:
         own = connection.execute(select(StudyRow.__table__).where(StudyRow.name == study)).one()
@@ -180,7 +180,7 @@ def earlier_best(engine: Engine, study: str, count: int) -> tuple[tuple[str, int
         here = traits_of(study_record(own, ()))
         near = sorted(others, key=lambda other: distance(here, traits_of(study_record(other, ()))))
         best = [list(_best_of(connection, other, count)) for other in near]
-    return tuple(found[index] for index in range(count) for found in best if index < len(found))
+    return tuple(of_study[index] for index in range(count) for of_study in best if index < len(of_study))
 
 
 def _best_of(connection: Connection, study: Any, count: int) -> Iterable[tuple[str, int, Json]]:

@@ -1,7 +1,7 @@
 """Ownership of trials: claim, renew, hand back, take over, each in one conditional transaction.
 
-Time is the database's own clock, on SQLite the machine's, so workers whose clocks differ agree on when a lease has run
-out.
+Time is the database's own clock, for SQLite the machine's, so that workers whose clocks differ agree on when a lease
+has expired.
 """
 
 from __future__ import annotations
@@ -82,11 +82,11 @@ class Beat:
 
 
 def claim(engine: Engine, study: str, worker: str, lease_s: float, max_retries: int = 2) -> Claim | None:
-    """Claim a trial for ``worker``: one that waits or that its worker abandoned, else the study's next new one.
+    """Claim a trial for ``worker``: one that waits or was abandoned, else the study's next new one.
 
     Trial numbers are given out under a lock on the study's row, so there are exactly as many as the study's
     target. An abandoned trial is given up when it has been abandoned more than ``max_retries`` times. Returns
-    None when there is nothing to claim now. Repeating a claim whose answer was lost gives the same trial.
+    None if there is nothing to claim now. Repeating a claim whose answer was lost returns the same trial.
 
     Raises:
         NotFoundError: no such study.
@@ -110,11 +110,11 @@ def _claim(engine: Engine, study: str, worker: str, lease_s: float, max_retries:
         waiting = select(*columns, TrialRow.optuna_number, TrialRow.resume).where(TrialRow.study_id == row.id)
         mine = and_(TrialRow.state == TrialState.RUNNING, TrialRow.token == token)
         order = (case((mine, 0), else_=1), TrialRow.number)
-        found = connection.execute(
+        free = connection.execute(
             waiting.where(or_(TrialRow.state == TrialState.WAITING, mine)).order_by(*order).limit(1)
         ).one_or_none()
-        if found is not None:
-            return _take(connection, study, found, worker, now + lease_s, token)
+        if free is not None:
+            return _take(connection, study, free, worker, now + lease_s, token)
         last = connection.execute(select(func.max(TrialRow.number)).where(TrialRow.study_id == row.id)).scalar_one()
         number = 0 if last is None else last + 1
         return _new(connection, study, row.id, number, worker, now + lease_s, token) if number < row.target else None
@@ -125,7 +125,7 @@ def _is_abandoned(now: float) -> Any:
 
 
 def _reap(connection: Connection, study_id: int, now: float, max_retries: int) -> None:
-    """Put the trials whose leases have run out back into the queue, or give them up."""
+    """Put the trials whose leases have expired back into the queue, or give them up."""
     abandoned = connection.execute(
         select(TrialRow.id, TrialRow.attempts, TrialRow.worker, TrialRow.lost, TrialRow.story, TrialRow.lease_until)
         .where(TrialRow.study_id == study_id, _is_abandoned(now))
@@ -234,9 +234,9 @@ def change(connection: Connection, claim: Claim, **values: Any) -> None:
 
 
 def end(connection: Connection, claim: Claim, state: TrialState, **values: Any) -> None:
-    """Change the claimed trial's row for the last time: the claim ends with it.
+    """Change the claimed trial's row for the last time, which ends the claim.
 
-    A second time, because the database's first answer was lost, changes nothing.
+    A repetition, because the database's first answer was lost, changes nothing.
 
     Raises:
         LeaseLostError: another worker owns the trial now; nothing is written.

@@ -1,7 +1,7 @@
 """One clock for all processes of a machine, since SQLite has no server whose clock they could share.
 
-What a process takes for the time is its own affair: it may be faked for it, or be a container's. Leases that one worker
-writes and another one judges need a clock that both read: the kernel's, from ``/proc``.
+A process's own time may be faked, or a container's. Leases that one worker writes and another judges need a clock that
+both can read: the kernel's, from ``/proc``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _STAT = Path("/proc/stat")
 
 
 def now() -> float:
-    """Return seconds since 1970 by the kernel's clock; where it does not tell them, by this process's own."""
+    """Return seconds since 1970 by the kernel's clock or, if that cannot be read, by this process's own."""
     try:
         since_boot = float(_UPTIME.read_text("ascii").split()[0])
         boot = next(line.split()[1] for line in _STAT.read_text("ascii").splitlines() if line.startswith("btime "))

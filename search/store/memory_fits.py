@@ -20,7 +20,7 @@ def structure_key(candidate: Json) -> str:
 
 @retried
 def remember(engine: Engine, study: str, structure: str, device: str, samples: int) -> None:
-    """Store that at most ``samples`` of a batch fitted at once; what was known before is replaced."""
+    """Store that at most ``samples`` of a batch fitted at once, replacing what was known before."""
     owner = select(StudyRow.id).where(StudyRow.name == study)
     with writing(engine) as connection:
         study_id = connection.execute(owner.with_for_update()).scalar_one_or_none()
@@ -33,7 +33,7 @@ def remember(engine: Engine, study: str, structure: str, device: str, samples: i
 
 @retried
 def recall(engine: Engine, study: str, structure: str, device: str) -> int | None:
-    """Return how many samples fitted at once; None when whole batches did, or when it is unknown."""
+    """Return how many samples fitted at once; None if whole batches did, or if unknown."""
     with reading(engine) as connection:
         return connection.execute(
             select(FittedRow.samples)

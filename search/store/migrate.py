@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from zlib import crc32
 
@@ -23,9 +24,14 @@ VERSION_TABLE = "ft_alembic_version"
 _LOCK = crc32(b"ftsearch schema")
 
 
+@cache  # reading it runs the file of every version
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
 def head() -> str:
     """Return the schema version of this program."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
+    return str(_scripts().get_current_head())
 
 
 @retried
@@ -47,7 +53,7 @@ def upgrade(engine: Engine) -> None:
         return
     with exclusive(engine):
         version = current(engine)
-        known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+        known = {script.revision for script in _scripts().walk_revisions()}
         if version is not None and version not in known:
             raise SchemaError(
                 f"the store at {shown(engine.url)} has schema {version}, this ftsearch knows up to {head()}; "
@@ -62,7 +68,7 @@ def upgrade(engine: Engine) -> None:
         except DBAPIError as error:
             if is_passing(error):
                 raise
-            # Not chained: whoever repeats calls would take it for the database's own.
+            # Not chained: retries would take it for the database's own.
             reason = reason_of(error, engine.url)
             raise StoreUrlError(f"cannot set up the store at {shown(engine.url)}: {reason}") from None
 

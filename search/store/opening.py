@@ -23,8 +23,8 @@ def opened(
     Args:
         patience: how long its calls are retried while the database is unreachable or locked.
         wait: repeat the first call too: for a worker that is started together with its server.
-        must_exist: refuse an SQLite file that is not there, instead of making one. One that may only be read can be
-            looked at, as long as its schema is this program's; whatever would write is refused by the database.
+        must_exist: refuse a missing SQLite file instead of creating one. A read-only one can be read, as long as its
+            schema is this program's; the database refuses writes.
 
     Raises:
         NotFoundError: ``must_exist`` and there is no such file.
@@ -44,7 +44,7 @@ def opened(
 
 
 def is_writable(url: str) -> bool:
-    """Return whether the SQLite file at ``url`` and the folder of its journal may be written to; servers say it later.
+    """Return whether the SQLite file at ``url`` and the folder of its journal are writable; servers tell later.
 
     Raises:
         StoreUrlError: malformed.

@@ -60,7 +60,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One line of the list of studies."""
+    """A study in the list of studies.
+
+    Attributes:
+        leak: says in words that validation samples are in training too; empty where none are.
+    """
 
     name: str
     task: str
@@ -68,11 +72,12 @@ class Summary:
     metric: str
     created_at: datetime
     progress: Progress
+    leak: str = ""
 
 
 @retried_read
 def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool = True) -> StudyRecord:
-    """Return the study with its trials; without their curves when ``epochs`` is false, none when ``trials`` is.
+    """Return the study with its trials, without their curves if ``epochs`` is false; no trials if ``trials`` is.
 
     Raises:
         NotFoundError: no such study; suggests the nearest name.
@@ -89,9 +94,24 @@ def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool =
         return repeats.attached(connection, record)
 
 
+def _dataset_record(dataset: Any) -> DatasetRecord:
+    return DatasetRecord(
+        dataset["name"],
+        tuple(dataset["classes"]),
+        dataset["counts"],
+        dataset["fingerprint"],
+        tuple(dataset["skipped"]),
+        dataset.get("sizes", {}),
+        dataset.get("inputs", "images"),
+        dataset.get("outputs", "classes"),
+        image_statistics=dataset.get("image_statistics", dataset.get("looks", {})),  # an earlier name
+        noun=dataset.get("noun") or ("images" if dataset.get("inputs", "images") == "images" else "texts"),
+        overlaps=tuple(Overlap(**found) for found in dataset.get("overlaps", ())),
+    )
+
+
 def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
     """Return the study of ``row`` with ``trials``."""
-    dataset = row.dataset
     return StudyRecord(
         name=row.name,
         task=row.task,
@@ -99,19 +119,7 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
         maximize=row.maximize,
         backbone=row.backbone,
         weights=row.weights,
-        dataset=DatasetRecord(
-            dataset["name"],
-            tuple(dataset["classes"]),
-            dataset["counts"],
-            dataset["fingerprint"],
-            tuple(dataset["skipped"]),
-            dataset.get("sizes", {}),
-            dataset.get("inputs", "images"),
-            dataset.get("outputs", "classes"),
-            image_statistics=dataset.get("image_statistics", dataset.get("looks", {})),  # an earlier name
-            noun=dataset.get("noun") or ("images" if dataset.get("inputs", "images") == "images" else "texts"),
-            overlaps=tuple(Overlap(**found) for found in dataset.get("overlaps", ())),
-        ),
+        dataset=_dataset_record(row.dataset),
         target=row.target,
         spec=row.spec,
         spec_text=row.spec_text,
@@ -245,17 +253,19 @@ def _progress(connection: Connection, study: Any) -> Progress:
 
 @retried_read
 def list_studies(engine: Engine) -> tuple[Summary, ...]:
-    """Return a line for every study, the newest first."""
+    """Return a summary of every study, the newest first."""
     with reading(engine) as connection:
         rows = connection.execute(
             select(StudyRow.__table__)
             .where(StudyRow.parent.is_(None))
             .order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
         ).all()
-        return tuple(
-            Summary(row.name, row.task, row.backbone, row.metric, aware(row.created_at), _progress(connection, row))
-            for row in rows
-        )
+        return tuple(_summary(connection, row) for row in rows)
+
+
+def _summary(connection: Connection, row: Any) -> Summary:
+    known = (row.name, row.task, row.backbone, row.metric, aware(row.created_at))
+    return Summary(*known, _progress(connection, row), _dataset_record(row.dataset).leak)
 
 
 @retried_read
@@ -330,7 +340,7 @@ def trial_states(engine: Engine, name: str) -> tuple[TrialStatus, ...]:
 
 @retried_read
 def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
-    """Return address and key of where the study's checkpoints are; None before its first worker."""
+    """Return address and key of the study's checkpoints; None before its first worker."""
     with reading(engine) as connection:
         place = study_row(connection, name).artifacts
     return None if place is None else (place["address"], place["key"])

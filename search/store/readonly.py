@@ -48,7 +48,7 @@ def connect(url: str) -> Engine:
             engine = create_engine(parsed, connect_args=options, **_SERVERS)
         engine = engine.execution_options(**{PATIENCE: Patience(url=parsed)})
         with engine.connect():
-            pass  # asked once: what follows would be tried again for a minute
+            pass  # asked once: later calls would be retried for a minute
         version = migrate.current(engine)
     except SQLAlchemyError as error:
         raise StoreUrlError(f"cannot reach the database at {shown(parsed)}: {reason_of(error, parsed)}") from error
@@ -63,12 +63,12 @@ def connect(url: str) -> Engine:
 
 def _sqlite(path: Path) -> sqlite3.Connection:
     mode, locking = "mode=ro", "NORMAL"
-    if not os.access(path.parent, os.W_OK):  # SQLite cannot make the files of its journal there
+    if not os.access(path.parent, os.W_OK):  # SQLite cannot create its journal's files there
         if not Path(f"{path}-wal").exists():
             mode += "&immutable=1"
         elif not Path(f"{path}-shm").exists():
-            # A copy, or the store of a machine that died: what the journal holds counts, and nobody writes to it. Its
-            # index is then kept in memory, which SQLite does for whoever has the file to himself.
+            # A copy, or the store of a dead machine: the journal's content counts, and nobody writes to it. Its index
+            # is then kept in memory, as SQLite does with exclusive access.
             mode, locking = f"{mode}&vfs=unix-none", "EXCLUSIVE"
     connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=_BUSY_S, check_same_thread=False)
     connection.execute(f"PRAGMA locking_mode={locking}").close()

@@ -1,8 +1,8 @@
 """Trainings outside of a search: confirmations, refits, final models. Their rows belong to a study of their own.
 
-Such a study hangs on the search whose candidates it trains (``parent``), so that leases, epochs and workers are the
-ones that trials have, while samplers, rankings and counts of the search never see them. What is to be trained is
-entered beforehand, each training once: asking again for what is there adds nothing.
+Such a study belongs to the search whose candidates it trains (``parent``), so that leases, epochs and workers are those
+of trials, while samplers, rankings and counts of the search never see them. Trainings are entered beforehand, each
+once: asking again for an existing one adds nothing.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def name_of(study: str, kind: str) -> str:
 
 @retried
 def add(engine: Engine, study: str, kind: str, requests: Sequence[RetrainingRequest]) -> int:
-    """Queue the ``requests`` that are not there yet; return how many are new.
+    """Queue the ``requests`` that are not queued yet; return how many are new.
 
-    A stop that was asked for is taken back. Two processes that ask for the same at once enter it once.
+    A requested stop is withdrawn. Two processes that ask for the same training at once enter it once.
 
     Raises:
         NotFoundError: no such study.
@@ -89,7 +89,7 @@ def add(engine: Engine, study: str, kind: str, requests: Sequence[RetrainingRequ
 
 
 def _opened(connection: Connection, parent: Any, kind: str) -> int:
-    """Return the id of the study that holds the trainings of ``kind``, made if it is not there."""
+    """Return the id of the study that holds the trainings of ``kind``, created if missing."""
     name = name_of(parent.name, kind)
     known = connection.execute(select(StudyRow.id).where(StudyRow.name == name)).scalar_one_or_none()
     if known is not None:
@@ -171,7 +171,7 @@ def with_work(engine: Engine, study: str) -> tuple[tuple[str, str], ...]:
 
 @retried
 def parent_of(engine: Engine, name: str) -> tuple[str, str] | None:
-    """Return study and kind of the trainings called ``name``; None when that is a search, or not there."""
+    """Return study and kind of the trainings called ``name``; None if that is a search, or missing."""
     with reading(engine) as connection:
         row = connection.execute(select(StudyRow.parent, StudyRow.kind).where(StudyRow.name == name)).one_or_none()
     return None if row is None or row.parent is None else (row.parent, str(row.kind))
@@ -208,7 +208,7 @@ def finish_refit(
     seconds: float,
     extras: Mapping[str, Json],
 ) -> int | None:
-    """Store the result of a refit and give up the claim; return which look at the test images it was, None for none.
+    """Store the result of a refit and end the claim; return the number of its look at the test images, None for none.
 
     Looks are counted under the lock of the refits' study, so no two can be the first.
     """

@@ -23,15 +23,15 @@ _HARMLESS = frozenset(
     )
 )
 _PARTS = re.compile(r"(?P<scheme>[\w+.-]+)://(?:(?P<user>[^:/]*)(?::[^@]*)?@)?(?P<rest>.*)", re.DOTALL)
-"""As SQLAlchemy takes a URL apart: a password ends at its first ``@``."""
+"""How SQLAlchemy parses a URL: a password ends at its first ``@``."""
 _SHORT = 4
-"""A shorter secret is replaced only as a word of its own: inside words it could be guessed from what is left."""
+"""Shorter secrets are replaced only as whole words: inside words they could be guessed from the rest."""
 
 
 def shown(url: str | URL) -> str:
     """Return ``url`` for people: passwords, and all parameters that are not known to be harmless, replaced by ``***``.
 
-    Of a URL that cannot be taken apart for certain only the scheme is left; a plain path is shown as it is.
+    Of a URL that cannot be parsed with certainty, only the scheme is left; a plain path is shown unchanged.
     """
     if isinstance(url, str) and "://" not in url and "@" not in url:
         return url
@@ -50,7 +50,7 @@ def shown(url: str | URL) -> str:
 
 
 def is_ambiguous(url: str) -> bool:
-    """Return whether an ``@`` stands in ``url`` behind the one that ends its user part.
+    """Return whether ``url`` has an ``@`` after the one that ends its user part.
 
     Most likely it belongs to a password whose tail would then be taken for the host. The path of an SQLite file may
     have as many as it likes.
@@ -76,7 +76,7 @@ def hide(text: str, url: str | URL | None) -> str:
 
 
 def _secrets(url: URL) -> Iterator[str]:
-    """Yield every secret of ``url``, as it is and as a URL writes it."""
+    """Yield every secret of ``url``, plain and URL-encoded."""
     values = [str(url.password)] if url.password else []
     for name, value in url.query.items():
         if not _is_harmless(name):

@@ -1,4 +1,4 @@
-"""URLs of databases: which are understood, and what SQLAlchemy makes of them."""
+"""URLs of databases, and their form for SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SQLITE = frozenset(
         *("nolock", "timeout", "uri", "vfs"),
     }
 )
-"""What SQLite's driver, and SQLite itself for ``file:`` paths, take behind the ? of a URL."""
+"""Parameters that SQLite's driver, and SQLite itself for ``file:`` paths, accept in a URL."""
 
 
 def parse_url(url: str) -> URL:
@@ -29,7 +29,7 @@ def parse_url(url: str) -> URL:
     path that ends in ``.db`` SQLite.
 
     Raises:
-        StoreUrlError: it is no URL, or of a kind this store does not speak.
+        StoreUrlError: it is not a URL, or of an unsupported kind.
     """
     is_path = "://" not in url and url.endswith((".db", ".sqlite", ".sqlite3"))
     text = f"sqlite:///{url}" if is_path else url
@@ -41,7 +41,7 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(text)
     except (ArgumentError, ValueError):
-        # Their messages hold parts of the URL, so they are not chained.
+        # Their messages contain parts of the URL, so they are not chained.
         raise StoreUrlError(f"malformed storage URL {shown(url)}; expected sqlite:///FILE.db or {_EXAMPLE}") from None
     parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
     if parsed.get_backend_name() not in ("sqlite", "postgresql", "mysql"):
@@ -64,5 +64,5 @@ def parse_url(url: str) -> URL:
 
 
 def str_url(url: str) -> str:
-    """Return ``url`` as SQLAlchemy takes it, password included: for other libraries' engines, never to be shown."""
+    """Return ``url`` for SQLAlchemy, password included: for other libraries' engines, never to be shown."""
     return parse_url(url).render_as_string(hide_password=False)

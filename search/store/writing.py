@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from search.errors import ConflictError, NotFoundError
@@ -18,23 +18,26 @@ from search.store.leases import Claim, change, end
 from search.store.tables import EpochRow, FittedRow, StudyRow, TrialRow, WorkerRow
 
 
-def create_study(engine: Engine, study: StudyRecord) -> bool:
+def create_study(engine: Engine, study: StudyRecord, *, may_shrink: bool = False) -> bool:
     """Store a new study, or continue the one of the same name; return whether it is new.
 
     Two processes may create the same study at once: one does, both continue. A larger target than the stored
-    one replaces it, and a stop that was asked for is taken back.
+    one replaces it, and a requested stop is withdrawn.
+
+    Args:
+        may_shrink: a smaller target replaces the stored one too; trials that have begun stay.
 
     Raises:
         ConflictError: the name belongs to another search; lists what differs.
     """
     try:
-        return _create(engine, study)
+        return _create(engine, study, may_shrink=may_shrink)
     except IntegrityError:
-        return _create(engine, study)  # another process was quicker: now it can be continued
+        return _create(engine, study, may_shrink=may_shrink)  # another process was quicker: now it can be continued
 
 
 @retried
-def _create(engine: Engine, study: StudyRecord) -> bool:
+def _create(engine: Engine, study: StudyRecord, *, may_shrink: bool) -> bool:
     with writing(engine) as connection:
         row = connection.execute(
             select(StudyRow.id, StudyRow.identity, StudyRow.target, StudyRow.spec)
@@ -50,8 +53,9 @@ def _create(engine: Engine, study: StudyRecord) -> bool:
                 f"the study {study.name!r} exists and is another search; give this one another name. It differs in:\n"
                 + "\n".join(f"  {line}" for line in changes)
             )
-        # A study that was left open by a run that died is closed to the number that this run names.
-        target = study.target if row.target >= OPEN else max(row.target, study.target)
+        # A study left open by a run that died gets the number that this run names.
+        least = _begun(connection, row.id) if may_shrink else 0 if row.target >= OPEN else row.target
+        target = max(least, study.target)
         values = {"target": target, "stopping": False, "spec": _with_search(row.spec, study.spec)}
         connection.execute(update(StudyRow).where(StudyRow.id == row.id).values(**values))
         return False
@@ -62,7 +66,7 @@ def _with_search(stored: Json, given: Json) -> Json:
     try:
         return {**stored, "study": {**stored["study"], "search": given["study"]["search"]}}
     except (KeyError, TypeError):
-        return stored  # of another version
+        return stored  # from another version
 
 
 @retried
@@ -251,21 +255,25 @@ def forget_checkpoint(engine: Engine, study: str, number: int) -> None:
 
 @retried
 def close_study(engine: Engine, study: str, *, is_settled: bool = False) -> None:
-    """Let an open study end with the trials that it has.
+    """End an open study with the trials that it has.
 
-    One that has a number of trials to reach is left as it is, unless it ``is_settled``: no more of them are needed.
+    A study with a target number is unchanged, unless it ``is_settled`` and needs no more trials.
     """
     with writing(engine) as connection:
-        numbers = select(func.coalesce(func.max(TrialRow.number), -1) + 1)
-        own = select(StudyRow.id).where(StudyRow.name == study).scalar_subquery()
-        begun = connection.execute(numbers.where(TrialRow.study_id == own)).scalar_one()
+        begun = _begun(connection, select(StudyRow.id).where(StudyRow.name == study).scalar_subquery())
         beyond = StudyRow.target > begun if is_settled else StudyRow.target >= OPEN
         connection.execute(update(StudyRow).where(StudyRow.name == study, beyond).values(target=begun))
 
 
+def _begun(connection: Connection, study: Any) -> int:
+    """Return how many trials the study of this id has."""
+    numbers = select(func.coalesce(func.max(TrialRow.number), -1) + 1)
+    return int(connection.execute(numbers.where(TrialRow.study_id == study)).scalar_one())
+
+
 @retried
 def request_stop(engine: Engine, study: str) -> None:
-    """Let workers claim no further trial of ``study``, nor train its candidates again, until it is run again.
+    """Keep workers from claiming trials of ``study``, or retraining its candidates, until it is run again.
 
     Raises:
         NotFoundError: no such study.
@@ -287,8 +295,8 @@ def retry_failed(engine: Engine, study: str, numbers: Sequence[int] | None = Non
         NotFoundError: no such study.
     """
     with writing(engine) as connection:
-        found = select(StudyRow.id).where(StudyRow.name == study).with_for_update()
-        study_id = connection.execute(found).scalar_one_or_none()
+        locked = select(StudyRow.id).where(StudyRow.name == study).with_for_update()
+        study_id = connection.execute(locked).scalar_one_or_none()
         if study_id is None:
             raise NotFoundError(f"no study {study!r} in this store")
         failed = select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.state == TrialState.FAILED)
@@ -343,7 +351,7 @@ def place_artifacts(engine: Engine, study: str, address: str, key: str) -> tuple
 
 @retried
 def delete_study(engine: Engine, study: str) -> None:
-    """Remove the study with its trials, epochs, workers, confirmations and refits; none there is no error."""
+    """Remove the study, if it exists, with its trials, epochs, workers, confirmations and refits."""
     is_own = or_(StudyRow.name == study, StudyRow.parent == study)
     with writing(engine) as connection:
         owners = list(connection.execute(select(StudyRow.id).where(is_own)).scalars())

@@ -234,8 +234,8 @@ class _Penalised:
             return float(value), ((slopes * self.shares[:, None]) @ self.rows + penalty * weight).ravel()
 
         options = {"maxiter": _STEPS, "maxls": 50, "gtol": tolerance, "ftol": 64 * np.finfo(float).eps}
-        found = minimize(objective, self.solved.ravel(), method="L-BFGS-B", jac=True, options=options)
-        self.solved = found.x.reshape(self.solved.shape)
+        minimum = minimize(objective, self.solved.ravel(), method="L-BFGS-B", jac=True, options=options)
+        self.solved = minimum.x.reshape(self.solved.shape)
         return self.solved
 
 

@@ -137,7 +137,7 @@ class PixelEvaluator(Evaluator):
     def _words(self, ious: Sequence[float]) -> str:
         """Return the classes of an image that were predicted worst; an IoU of 2 marks those it does not show."""
         worst = sorted((place for place, iou in enumerate(ious) if iou < 1), key=lambda place: ious[place])[:_NAMED]
-        return "".join(f"; {self._classes[place]} {ious[place]:.2f}" for place in worst)
+        return "".join(f"; {self._classes[label]} {ious[label]:.2f}" for label in worst)
 
 
 def _matrix(logits: Tensor, true: Tensor, grid: Grid, classes: int) -> Tensor:
@@ -162,8 +162,8 @@ def mask_of(logits: Tensor, grid: Grid) -> Tensor:
     step = max(_AT_ONCE // (size[0] * size[1]), 1)
     for start in range(0, len(logits), step):
         part = _enlarged(logits[start : start + step], grid)
-        score, place = part.max(dim=0)
-        mask = torch.where(score > best, (place + start).to(kind), mask)
+        score, label = part.max(dim=0)
+        mask = torch.where(score > best, (label + start).to(kind), mask)
         best = torch.maximum(best, score)
     return mask
 

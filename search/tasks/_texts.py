@@ -100,11 +100,11 @@ class Texts(Task):
 
     def keep(self, folder: Path) -> None:
         """Write the tokenizer and the description of the backbone, so that a model needs nothing outside its folder."""
-        place = folder / TOKENIZER
-        self._tokenizer.save_pretrained(place)
+        tokenizer = folder / TOKENIZER
+        self._tokenizer.save_pretrained(tokenizer)
         with torch.device("meta"):  # only the description of the network is needed
             network: Any = backbones.resolve(self._backbone).build((1, SHORTEST))
-        network.config.save_pretrained(place)
+        network.config.save_pretrained(tokenizer)
 
     def fetch(self, folder: Path) -> Self:
         fetched, place = copy.copy(self), folder / TOKENIZER

@@ -124,9 +124,9 @@ class MultilabelEvaluator(StoredOutputs):
         losses = torch.where((predicted != there).any(dim=1), _loss(outputs, targets, None).mean(dim=1), -1.0)
         worst = losses.argsort(descending=True, stable=True)[:_PICTURES].tolist()
         return tuple(
-            Picture(place, f"true: {self._words(there[place])}; predicted: {self._words(predicted[place])}")
-            for place in worst
-            if losses[place] >= 0
+            Picture(index, f"true: {self._words(there[index])}; predicted: {self._words(predicted[index])}")
+            for index in worst
+            if losses[index] >= 0
         )
 
     def _words(self, shown: Tensor) -> str:

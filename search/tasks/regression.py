@@ -108,8 +108,8 @@ class RegressionEvaluator(StoredOutputs):
         far = ((outputs - targets) / self._task.deviation.double()).abs().amax(dim=1)
         worst = far.argsort(descending=True, stable=True)[:_PICTURES].tolist()
         return tuple(
-            Picture(place, f"true: {self._words(targets[place])}; predicted: {self._words(outputs[place])}")
-            for place in worst
+            Picture(index, f"true: {self._words(targets[index])}; predicted: {self._words(outputs[index])}")
+            for index in worst
         )
 
     def _words(self, numbers: Tensor) -> str:

@@ -100,8 +100,8 @@ class Segmentation(Task):
         name, classes = f"{request.dataset.fingerprint}-{request.split}", len(request.dataset.classes)
 
         def targets(samples: Sequence[Sample], frame: Frame) -> Masks:
-            found = masks.decode(samples, frame, classes, name, request.folder)
-            return found if request.is_training else masks.with_full(found, samples, classes, name, request.folder)
+            decoded = masks.decode(samples, frame, classes, name, request.folder)
+            return decoded if request.is_training else masks.with_full(decoded, samples, classes, name, request.folder)
 
         return image_batches(request, frame, self.augmentation(request.augmentation), targets)
 

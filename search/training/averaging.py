@@ -17,8 +17,8 @@ _SIDE = 7 / 8
 def moving_average(network: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> AveragedModel:
     """Return an exponential moving average of the weights and statistics of ``network``, kept up by ``optimizer``.
 
-    It looks back over a tenth of ``steps``, at least ten of them: with the usual 0.9999 a fine-tuning of some hundred
-    steps would hardly leave where it began. Polyak averaging (https://doi.org/10.1137/0330046), as it is done since
+    Its horizon is a tenth of ``steps``, at least ten: with the usual 0.9999, a few hundred steps of fine-tuning would
+    hardly leave their start. Polyak averaging (https://doi.org/10.1137/0330046), in the form of
     https://arxiv.org/abs/1512.00567.
     """
     decay = 1 - 1 / max(_HORIZON * steps, _LEAST)
@@ -28,7 +28,7 @@ def moving_average(network: nn.Module, optimizer: torch.optim.Optimizer, steps: 
 
 
 class ViewsAveraged(nn.Module):
-    """A classifier whose prediction is the mean over views of an image: the whole, four corners, and their mirrors.
+    """A classifier that averages its predictions over views of an image: the whole, four corners, and their mirrors.
 
     Corners cover 7/8 of each side. The 10-crop evaluation of https://papers.nips.cc/paper/4824, with the whole image
     in place of the central crop.

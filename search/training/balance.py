@@ -8,10 +8,9 @@ from torch.nn import functional as F
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:
-    """Return what a sample of each class counts ``(classes,)``: the inverse of the class's share, 1 on average.
+    """Return the weight of a sample of each class ``(classes,)``: the inverse of the class's share, 1 on average.
 
-    As scikit-learn's ``class_weight="balanced"``: ``N / (classes that are there * N_class)``. A class without samples
-    counts nothing.
+    As scikit-learn's ``class_weight="balanced"``: ``N / (non-empty classes * N_class)``, and 0 for an empty class.
     """
     counts = torch.bincount(labels, minlength=classes).double()
     present = counts > 0

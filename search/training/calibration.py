@@ -11,17 +11,17 @@ _RANGE = (0.05, 20.0)
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Return the temperature to divide logits by, so that probabilities are calibrated on these samples.
+    """Return the temperature that calibrates probabilities on these samples when logits are divided by it.
 
-    The one that makes the negative log-likelihood smallest (Guo 2017, https://arxiv.org/abs/1706.04599), between 0.05
-    and 20: where every sample is right it would fall to nothing. Which class is predicted never changes.
+    It minimises the negative log-likelihood (Guo 2017, https://arxiv.org/abs/1706.04599), between 0.05 and 20: if every
+    sample is right, it would tend to 0. Predicted classes never change.
 
     Args:
         logits: ``(N, classes)`` of samples that the network was not trained on: validation, not test.
         labels: class indices ``(N,)``.
 
     Raises:
-        ValueError: no samples, shapes that do not go together, or logits that are not finite.
+        ValueError: no samples, mismatched shapes, or logits that are not finite.
     """
     from scipy.optimize import minimize_scalar  # noqa: PLC0415  # half a second for those who calibrate, not for all
 

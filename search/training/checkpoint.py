@@ -1,7 +1,7 @@
 """Checkpoints: safetensors files with metadata, written so that a crash leaves the previous one intact.
 
-They are kept in an artifact store (``search.artifacts``): a folder or a bucket. A name ends in the first 16 digits
-of its content's SHA-256, so a damaged one is recognised and the one before is taken.
+They are kept in an artifact store (``search.artifacts``): a folder or a bucket. A name ends in the first 16 digits of
+its content's SHA-256, so that damage is detected and the previous checkpoint used.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Tensors by name and what belongs to them, as plain data."""
+    """Tensors by name, and facts about them as plain data."""
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Json]
 
     def part(self, prefix: str) -> dict[str, Tensor]:
-        """Return the tensors under ``prefix`` with the prefix cut off."""
+        """Return the tensors under ``prefix``, with the prefix removed."""
         return {name[len(prefix) :]: tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
 
 
@@ -88,9 +88,9 @@ class Rolling:
     """The checkpoints from which an interrupted training resumes: the newest and the one before.
 
     Attributes:
-        begin: how their names begin.
-        names: of existing checkpoints, the newest first; a worker that takes over reads them from the store, uses only
-            those that begin so.
+        begin: prefix of their names.
+        names: of existing checkpoints, the newest first; a worker that takes over reads them from the store and uses
+            only those with the prefix.
         on_change: called with the names whenever they change, before an old one is removed.
     """
 
@@ -104,14 +104,14 @@ class Rolling:
 
     @classmethod
     def in_folder(cls, folder: Path) -> Rolling:
-        """Return those in a folder of their own."""
+        """Return the checkpoints in a folder of their own."""
         names = sorted((path.name for path in folder.glob("epoch-*.safetensors")), reverse=True)
         return cls(Folder(folder), "", tuple(names))
 
     def save(self, epoch: int, checkpoint: Checkpoint) -> None:
-        """Keep the checkpoint of ``epoch`` and remove all but it and the one before.
+        """Keep the checkpoint of ``epoch`` and the previous one; remove all others.
 
-        A place that is full or out of reach costs the trial no more than the way back: it is logged.
+        If the store is full or unreachable, the trial merely cannot be resumed from here; that is logged.
         """
         try:
             name = put(self.artifact_store, f"{self.begin}epoch-{epoch:05d}", checkpoint)
@@ -125,7 +125,7 @@ class Rolling:
             self._forget(old)
 
     def newest(self) -> Checkpoint | None:
-        """Return the newest whole checkpoint; None when there is none."""
+        """Return the newest intact checkpoint; None if there is none."""
         for name in self.names:
             try:
                 return get(self.artifact_store, name)
@@ -134,7 +134,7 @@ class Rolling:
         return None
 
     def remove(self) -> None:
-        """Remove all of them, and what a worker that died in between has left beside them."""
+        """Remove all of them, and what a worker that died left beside them."""
         try:
             self.artifact_store.remove_all(self.begin or "epoch-")
         except TrialError as error:
@@ -154,12 +154,12 @@ def write_rolling(place: Path | Rolling, epoch: int, checkpoint: Checkpoint) -> 
 
 
 def read_newest(place: Path | Rolling) -> Checkpoint | None:
-    """Return the newest whole checkpoint that ``write_rolling`` left in ``place``; None when there is none."""
+    """Return the newest intact checkpoint that ``write_rolling`` left in ``place``; None if there is none."""
     return _rolling(place).newest()
 
 
 def remove_rolling(place: Path | Rolling) -> None:
-    """Remove what ``write_rolling`` left; the folder too when nothing else is in it."""
+    """Remove what ``write_rolling`` left, and the folder if it is then empty."""
     _rolling(place).remove()
     if isinstance(place, Path) and place.is_dir() and not any(place.iterdir()):
         place.rmdir()

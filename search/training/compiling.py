@@ -1,9 +1,9 @@
 """``torch.compile`` for a trial's training steps, if it pays off its warm-up within that trial.
 
-Compiling a network takes from seconds to minutes, and a search trains every network for a short while only. So the
-first steps are timed as they are; when what is left of the trial is long enough for the gain that compiling brought
-on this machine before (a cautious guess the first time), the step is compiled, timed again, and kept only if it is
-quicker. On CUDA the ``graphs`` mode records CUDA graphs as well (torch.compile's ``reduce-overhead``).
+Compiling a network takes from seconds to minutes, and a search trains each network only briefly. So the first steps
+are timed uncompiled; if the rest of the trial is long enough for the gain that compiling brought on this machine before
+(a cautious guess the first time), the step is compiled, timed again, and kept compiled only if that is faster.
+ On CUDA the ``graphs`` mode records CUDA graphs as well (torch.compile's ``reduce-overhead``).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from search.training.out_of_memory import is_out_of_memory
 logger = logging.getLogger(__name__)
 Mode = Literal["off", "auto", "graphs", "always"]
 _TIMED = 4
-"""Steps whose median is taken; the one before them, which warms up, is left out."""
+"""Number of steps whose median is taken, after one warm-up step."""
 _WARM_UP = 3
-"""Compiled steps that are not timed: they compile forward and backward, and record graphs."""
+"""Number of compiled steps that are not timed: they compile forward and backward, and record graphs."""
 
 
 @dataclass(slots=True)
 class Experience:
-    """What compiling gave on this machine so far; the first values are a guess."""
+    """The gain from compiling on this machine so far; initial values are a guess."""
 
     speedup: float = 1.2
     warm_up_s: float = 60.0
@@ -43,13 +43,13 @@ _experience: dict[str, Experience] = {}
 
 @dataclass(slots=True)
 class Compiled:
-    """A forward pass that compiles itself once that is expected to pay; used like the one it was made of.
+    """A forward pass that compiles itself once that is expected to pay off; used like the original.
 
     Attributes:
-        forward: the pass as it is.
-        steps: training steps of the whole trial.
+        forward: the uncompiled pass.
+        steps: number of training steps of the whole trial.
         mode: ``auto`` decides by measurement, ``graphs`` too, with CUDA graphs; ``always`` compiles at once.
-        backbone: networks of one backbone share what has been learnt about compiling.
+        backbone: networks of the same backbone share what was learnt about compiling.
         backend: of torch.compile.
         clock: gives seconds.
     """
@@ -73,7 +73,7 @@ class Compiled:
             self._moments.clear()  # a validation pass came between two steps
             return self.forward(network, inputs)
         self._shape = self._shape or tuple(inputs.shape)
-        if tuple(inputs.shape) != self._shape:  # a last, smaller batch would be compiled on its own
+        if tuple(inputs.shape) != self._shape:  # a smaller last batch would be compiled separately
             self._moments.clear()
             return self.forward(network, inputs)
         self._done += 1
@@ -96,7 +96,7 @@ class Compiled:
         return self.forward
 
     def record(self) -> Mapping[str, Json]:
-        """Return what became of it, for the trial's record."""
+        """Return the outcome, for the trial's record."""
         return {"compile": {"mode": self.mode, **self.facts}} if self.facts else {}
 
     def _advance(self) -> None:

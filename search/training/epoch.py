@@ -18,7 +18,7 @@ from spaces.heads import Maps
 Inputs = Tensor | Maps
 Batch = tuple[Inputs, Targets]
 Loss = Callable[[Any, Any], Tensor]
-"""A network's outputs and the targets: a tensor each, or whatever the task's head returns and its formats hold."""
+"""Of a network's outputs and targets: tensors, or whatever the task's head returns and its formats define."""
 Penalties = Callable[[], Mapping[str, Tensor]]
 Forward = Callable[[nn.Module, Any], Any]
 
@@ -42,7 +42,7 @@ class Losses:
 
 @dataclass(slots=True)
 class Step:
-    """What a training step needs beside its batch."""
+    """What a training step needs besides its batch."""
 
     network: nn.Module
     loss: Loss
@@ -84,7 +84,7 @@ def train(step: Step, batches: Iterable[Batch], leave: Callable[[], bool]) -> Lo
     """Train on every batch once.
 
     Raises:
-        LeaveError: ``leave()`` became true; the network is in the middle of the epoch.
+        LeaveError: ``leave()`` became true in the middle of the epoch.
     """
     step.network.train()
     sums: dict[str, Tensor] = {}

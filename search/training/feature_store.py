@@ -1,4 +1,4 @@
-"""The cache of features: device memory, host memory, disk, each with a budget; least recently used are evicted."""
+"""The feature cache: device memory, host memory and disk, each with a budget; the least recently used are evicted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class StoredFeatures:
 
     Attributes:
         rows: ``(N, *shape)``; images in channels-last layout are stored as ``(N, H, W, C)``.
-        dtype: in which they are returned.
+        dtype: the type in which they are returned.
     """
 
     rows: Tensor
@@ -44,7 +44,7 @@ class StoredFeatures:
         return self.rows[0].nbytes
 
     def put(self, part: slice, outputs: Tensor) -> None:
-        """Store the outputs of the images in ``part``; a shorter second axis (tokens) is filled up with 0, padding."""
+        """Store the outputs of the images in ``part``; a shorter second axis (tokens) is padded with 0."""
         rows = self.rows[part]
         if not self.channels_last and outputs.ndim > 1 and outputs.shape[1] < rows.shape[1]:
             rows[:, outputs.shape[1] :] = 0
@@ -52,7 +52,7 @@ class StoredFeatures:
         rows.copy_(outputs.permute(0, 2, 3, 1) if self.channels_last else outputs)
 
     def take(self, chosen: Tensor, device: torch.device, extent: int | None = None) -> Tensor:
-        """Return the features of the images with the numbers ``chosen``, on ``device``; the first ``extent`` tokens."""
+        """Return the features of the images ``chosen``, on ``device``; only the first ``extent`` tokens."""
         rows = self.rows if extent is None else self.rows[:, :extent]
         taken = gather(rows, chosen, device).to(self.dtype)
         return taken.permute(0, 3, 1, 2) if self.channels_last else taken
@@ -97,10 +97,10 @@ class _Layer:
 class FeatureStore:
     """Features of all prefixes of a study on one device, shared with other processes through the disk.
 
-    On the CPU the files' mappings are the host memory: nothing is held twice.
+    On the CPU the mapped files are the host memory: nothing is held twice.
 
     Attributes:
-        layout: dtype in which features are stored; None keeps the computed one.
+        layout: type in which features are stored; None keeps the computed one.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class FeatureStore:
         self._arrays = ArrayCache(folder, budgets.disk) if folder is not None and budgets.disk else None
 
     def find(self, key: str) -> StoredFeatures | None:
-        """Return the features called ``key`` from the fastest place that has them; None when none has."""
+        """Return the features called ``key`` from the fastest memory that has them; None if none has."""
         stored_features = self._on_device.find(key)
         if stored_features is not None:
             return stored_features
@@ -127,10 +127,10 @@ class FeatureStore:
     def make(
         self, key: str, count: int, sample: Tensor, fill: Callable[[StoredFeatures], None]
     ) -> StoredFeatures | None:
-        """Return features of ``count`` images that look like those of the batch ``sample``; ``fill`` writes them all.
+        """Return features of ``count`` images, shaped like those of the batch ``sample``; ``fill`` writes them all.
 
-        Written by one process while others that want the same wait for it. None when nothing has room. ``fill`` is
-        called once more, with another place, where the disk turns out to be full.
+        One process writes them while others that need the same wait for it. None if there is no room anywhere. ``fill``
+        is called again, with another place, if the disk turns out to be full.
         """
         flat = _is_channels_last(sample)
         shape = (count, *(sample.permute(0, 2, 3, 1) if flat else sample).shape[1:])
@@ -175,9 +175,9 @@ class FeatureStore:
         return sum(tensor[0].numel() * (self.layout or tensor.dtype).itemsize for tensor in tensors)
 
     def why_not(self, images: int, sample: Tensor | Maps, seconds_an_image: float) -> str:
-        """Return why caching ``images`` outputs like ``sample`` does not pay; empty if it does.
+        """Return why caching ``images`` outputs like ``sample`` does not pay off; empty if it does.
 
-        It pays when reading an output takes less time than ``seconds_an_image``, measured where all would fit.
+        It pays off if reading an output takes less than ``seconds_an_image``, measured in the memory with room for all.
         """
         size = self.bytes_of(sample)
         whole = images * size
@@ -198,7 +198,7 @@ class FeatureStore:
 
 @cache
 def copy_speed() -> float:
-    """Return the bytes a second at which host memory is copied, measured."""
+    """Return the measured speed of copying host memory, in bytes per second."""
     block = torch.empty(_TRIED_BYTES, dtype=torch.uint8)
     block.clone()
     begin = time.perf_counter()
@@ -208,7 +208,7 @@ def copy_speed() -> float:
 
 @cache
 def disk_speed(folder: Path) -> float:
-    """Return the bytes a second at which ``folder`` takes a file and gives it back, measured once; 1 where it fails."""
+    """Return the bytes per second of writing a file to ``folder`` and reading it, measured once; 1 on failure."""
     block = bytes(_TRIED_BYTES)
     begin = time.perf_counter()
     try:

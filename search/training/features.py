@@ -1,8 +1,8 @@
-"""Cached features: the output of a frozen prefix, computed for a fixed set of views, kept for epochs and trials.
+"""Cached features: the output of a frozen prefix for a fixed set of views, kept across epochs and trials.
 
-What identifies it is a chain of hashes, one a unit: of the data and how it is viewed, then of each unit's code and
-weights as they are. So any edit inside the prefix, by whatever decision, makes another key, and a prefix finds the
-output of every shallower one that begins in the same way.
+It is identified by a chain of hashes: of the data and its views, then of each unit's code and weights. So any edit
+inside the prefix, by whatever decision, changes the key, and a prefix finds the output of every shallower one that
+begins in the same way.
 """
 
 from __future__ import annotations
@@ -37,34 +37,34 @@ _digests: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 class Prefix:
     """The leading units of a network that do not change, ready to be run on their own: the frozen ones.
 
-    With ``start`` all units are, as they stand before anything is trained; the network has to be in eval mode.
+    With ``start`` they are all units in their untrained state; the network has to be in eval mode.
 
-    Batch norms are not folded into convolutions: that is quicker, but rounds differently by 1e-6, which batch
-    norms in training mode behind it can amplify to 1e-4 of a loss within a few steps.
+    Batch norms are not folded into convolutions: that is faster, but changes results by 1e-6, which later batch norms
+    in training mode can amplify to 1e-4 of the loss within a few steps.
     """
 
     def __init__(self, network: Network, precision: Precision, *, start: bool = False) -> None:
         self.carried = (network.taps or (len(network.units) - 1,)) if start else network.carried
-        """Units whose outputs are needed after the prefix; ``tapped`` when the head takes those of several units."""
+        """Units whose outputs are needed after the prefix; ``tapped`` if the head takes those of several units."""
         self.tapped = bool(network.taps)
         self._precision = precision
         self._memory = MicroBatches()
         self._modules = modules = list(network.units[: max(self.carried, default=-1) + 1])
         self.digests = tuple(_digest(module) for module in modules)
         self.macs = _macs(network, len(modules))
-        """Multiply-adds of one input up to each unit, from 0 for none."""
+        """Multiply-adds of one input up to each unit, beginning with 0 for none."""
 
     def __len__(self) -> int:
         return len(self._modules)
 
     def __call__(self, inputs: Tensor) -> Tensor | Maps:
-        """Return what the network's suffix takes, for the network's ``inputs``."""
-        found = self.outputs(inputs, 0, self.carried)
-        return found if self.tapped else found.tensors[0]
+        """Return the input of the network's suffix for the network's ``inputs``."""
+        outputs = self.outputs(inputs, 0, self.carried)
+        return outputs if self.tapped else outputs.tensors[0]
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor, start: int, units: Sequence[int]) -> Maps:
-        """Return the outputs of ``units`` for what the first ``start`` units give; in pieces when memory runs out."""
+        """Return the outputs of ``units`` for the output of the first ``start`` units; in pieces if memory runs out."""
         parts: list[Maps] = []
 
         def run(slices: Iterator[slice]) -> None:
@@ -109,7 +109,7 @@ def _digest(module: nn.Module) -> str:
         for name, value in module.state_dict().items():
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        if learns:  # tomorrow it will be another
+        if learns:  # training will change it
             return digest.hexdigest()
         _digests[module] = digest.hexdigest()
     return _digests[module]
@@ -117,11 +117,11 @@ def _digest(module: nn.Module) -> str:
 
 @dataclass(slots=True)
 class Account:
-    """What became of a prefix in one trial, for its record.
+    """How a trial used its prefix, for its record.
 
     Attributes:
-        source: ``cached`` or ``recomputed``; ``why`` says more when it was not cached.
-        computed: images that were run through the prefix; ``reused``: those whose output was already stored.
+        source: ``cached`` or ``recomputed``; ``why`` gives the reason if it was not cached.
+        computed: number of images run through the prefix; ``reused``: of those whose output was already stored.
     """
 
     units: int
@@ -149,10 +149,10 @@ class Account:
 
 @dataclass(slots=True, kw_only=True)
 class FrozenLoader:
-    """Batches as they come out of a frozen prefix.
+    """Batches of a frozen prefix's outputs.
 
-    Outputs of several units are kept one by one, each under the key of the prefix that ends there: so they are what
-    a shallower prefix of another trial is looked up as, and each is computed from the one in front of it.
+    Outputs of several units are kept separately, each under the key of the prefix that ends there: so shallower
+    prefixes of other trials find them, and each is computed from the one before it.
 
     Attributes:
         facts: identify data and frame of ``batches``; plain data.
@@ -182,7 +182,7 @@ class FrozenLoader:
             yield Maps(taken) if self.prefix.tapped else taken[0], self.batches.targets(chosen, number)
 
     def _features(self, number: int) -> tuple[StoredFeatures, ...] | None:
-        """Return the outputs for all inputs as epoch ``number`` views them; None when it is not worth keeping."""
+        """Return the outputs for all inputs as epoch ``number`` views them; None if they are not worth keeping."""
         store = self.store
         if store is None or self.account.source != "cached":
             return None
@@ -200,7 +200,7 @@ class FrozenLoader:
 
     @property
     def key(self) -> str:
-        """What identifies the prefix's output for the inputs as the first epoch views them."""
+        """Identifies the prefix's output for the inputs as the first epoch views them."""
         return self._keys(self.batches.view(1))[-1]
 
     def _keys(self, view: int) -> list[str]:
@@ -216,15 +216,15 @@ class FrozenLoader:
         return keys
 
     def _make(self, store: FeatureStore, number: int, keys: Sequence[str]) -> tuple[StoredFeatures, ...] | None:
-        """Return the outputs of all carried units, computed where they are not there; None when it does not pay."""
+        """Return the outputs of all carried units, computing missing ones; None if that does not pay off."""
         if self.prefix.tapped and self._why_not(store, number):
             return None
         made: list[StoredFeatures] = []
         for unit in self.prefix.carried:
-            found = store.find(keys[unit + 1]) or self._made(store, number, keys[: unit + 2])
-            if found is None:
+            features = store.find(keys[unit + 1]) or self._made(store, number, keys[: unit + 2])
+            if features is None:
                 return None
-            made.append(found)
+            made.append(features)
         return tuple(made)
 
     def _why_not(self, store: FeatureStore, number: int) -> str:
@@ -234,7 +234,7 @@ class FrozenLoader:
         return self._judged(store, ready[0][1], took)
 
     def _judged(self, store: FeatureStore, sample: Tensor | Maps, seconds: float) -> str:
-        """Return why it does not pay to keep outputs like ``sample``, which take ``seconds`` an input; tell it."""
+        """Return and log why keeping outputs like ``sample``, which take ``seconds`` per input, does not pay off."""
         account = self.account
         account.bytes_an_image = store.bytes_of(sample)
         account.why = store.why_not(self.batches.count * account.views, sample, seconds)
@@ -244,7 +244,7 @@ class FrozenLoader:
         return account.why
 
     def _made(self, store: FeatureStore, number: int, keys: Sequence[str]) -> StoredFeatures | None:
-        """Return the output of the unit that the last of ``keys`` is of, from the nearest one below that is there."""
+        """Return the output of the unit that the last of ``keys`` belongs to, from the nearest available one below."""
         unit, account = len(keys) - 2, self.account
         start, below = self._nearest(store, keys)
         parts = self._outputs(number, start, below, (unit,))
@@ -258,7 +258,7 @@ class FrozenLoader:
         begun = [itertools.chain(ready, parts)]
 
         def fill(features: StoredFeatures) -> None:
-            # Called again where the first place turns out to have no room for them: all are computed anew.
+            # Called again if the first place turns out to have no room: all are computed anew.
             for part, outputs in begun.pop() if begun else self._outputs(number, start, below, (unit,)):
                 features.put(part, outputs.tensors[0])
             account.computed += self.batches.count if unit == self.prefix.carried[-1] else 0
@@ -269,7 +269,7 @@ class FrozenLoader:
         return made
 
     def _whole(self, outputs: Tensor) -> Tensor:
-        """Return something of the shape that ``outputs`` have where inputs are as long as the longest of all."""
+        """Return a stand-in of the shape that ``outputs`` have for inputs as long as the longest of all."""
         extent = self.batches.extent(torch.arange(self.batches.count))
         if extent is None or outputs.ndim < 2 or outputs.shape[1] == extent:
             return outputs
@@ -297,7 +297,7 @@ class FrozenLoader:
 
 
 def _timed(parts: Iterator[tuple[slice, Maps]]) -> tuple[list[tuple[slice, Maps]], float]:
-    """Return the first two parts and the seconds that one image of the second took: the first warms up."""
+    """Return the first two parts and the seconds per image of the second: the first is a warm-up."""
     ready: list[tuple[slice, Maps]] = []
     seconds = 0.0
     for _ in range(2):
@@ -314,5 +314,5 @@ def _timed(parts: Iterator[tuple[slice, Maps]]) -> tuple[list[tuple[slice, Maps]
 
 
 def merged(accounts: Sequence[Account]) -> Mapping[str, Json]:
-    """Return the accounts of training and validation as one fact of a trial."""
+    """Return the accounts of training and validation as one fact of the trial."""
     return {"prefix": {name: account.to_json() for name, account in zip(("train", "val"), accounts, strict=False)}}

@@ -28,7 +28,7 @@ from search.training.statistics import recalibrate
 Optimizer = torch.optim.Optimizer
 Schedule = torch.optim.lr_scheduler.LRScheduler
 CHECKPOINT_EVERY_S = 10.0
-"""Seconds between checkpoints, which are written at the end of an epoch: what a killed worker may lose."""
+"""Seconds between checkpoints, written at the end of an epoch: the most that a killed worker loses."""
 
 
 class EpochBatches(Protocol):
@@ -39,39 +39,39 @@ class EpochBatches(Protocol):
 
 
 class Start(Protocol):
-    """Gives a network the weights that it starts with."""
+    """Gives a network its initial weights."""
 
     def __call__(self, network: nn.Module) -> Mapping[str, Json]:
         """Set the weights in place; return what the trial's record keeps of it."""
 
     def weighing(self, weights: Tensor) -> Start:
-        """Return the same for samples that count by their class, ``weights`` ``(classes,)``."""
+        """Return the same start for samples weighted by class, ``weights`` ``(classes,)``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
-    """All that decides how a network is trained.
+    """Everything that determines how a network is trained.
 
     Attributes:
-        optimize: gives optimiser and per-step schedule for the network's parameters.
+        optimize: returns optimiser and per-step schedule for the network's parameters.
         penalties: the terms added to the task's loss, each multiplied by its strength.
         objective: metric that picks the best epoch; ``maximize`` its direction.
         on_epoch: called after every epoch; returns whether to continue.
         leave: called before every step; true ends the training in the middle of the epoch.
-        folder: where checkpoints for resuming go; None writes none.
-        micro_batch: most samples that fitted in memory before; None if memory has never run out.
-        validates: false where nothing is left to validate on: the last epoch's weights are the best there are.
-        patience: epochs in a row without a better one after which the training ends; 0: never.
-        keeps_end: whether a checkpoint of the last epoch is left in ``folder`` too, from which the result can be had.
+        folder: of checkpoints for resuming; None writes none.
+        micro_batch: most samples that fitted in memory before; None if memory never ran out.
+        validates: false if nothing is left to validate on: the last epoch's weights then are the result.
+        patience: number of epochs without a better one after which training ends; 0: never.
+        keeps_end: whether a checkpoint of the last epoch, from which the result can be restored, stays in ``folder``.
         averages: whether a moving average of the weights is validated, kept and returned in place of the last ones.
-        class_weights: what a sample of each class counts ``(classes,)``; None: all the same.
-        forward: how the network runs on what ``train`` and ``val`` give: from its input, or from behind its prefix.
-        facts: called at the end for what else the trial's record keeps.
-        start: sets the network's initial weights; None leaves them as they are.
-        plain: gives training samples as validation shows them, whose statistics batch norms get at the end where
-            nothing is validated; None leaves them those of training.
-        is_solved: that is all the training there is, and one epoch at a learning rate of 0 takes its measure.
-        compiling: whether training steps are compiled; ``backbone`` names what shares the experience with it.
+        class_weights: weight of a sample of each class ``(classes,)``; None: all equal.
+        forward: how the network runs on the batches of ``train`` and ``val``: from its input, or from after its prefix.
+        facts: called at the end for further facts of the trial's record.
+        start: sets the network's initial weights; None leaves them unchanged.
+        plain: returns training samples prepared as for validation, from which batch norms take their statistics at the
+            end if nothing is validated; None keeps those of training.
+        is_solved: whether that is the whole training, which one epoch at a learning rate of 0 only measures.
+        compiling: whether training steps are compiled; networks of the same ``backbone`` share the experience.
     """
 
     task: Task
@@ -105,11 +105,11 @@ class TrainingPlan:
     backbone: str = ""
 
     def has_waited(self, epoch: int, best: EpochRecord | None) -> bool:
-        """Return whether the training ends after ``epoch``, of which ``best`` is the best one so far: in vain."""
+        """Return whether training ends after ``epoch`` for want of a better one than ``best``."""
         return self.validates and best is not None and 0 < self.patience <= epoch - best.epoch
 
     def loss(self, outputs: Any, targets: Any) -> Tensor:
-        """Return the task's mean loss of a batch, labels smoothed and classes weighed as the recipe says."""
+        """Return the task's mean loss of a batch, with labels smoothed and classes weighted as the recipe says."""
         if self.class_weights is not None:
             targets = weighted(targets, self.class_weights)
         return self.task.loss(outputs, targets, self.label_smoothing)
@@ -120,11 +120,11 @@ class TrainingResult:
     """The result of a training.
 
     Attributes:
-        verdict: CONTINUE when all epochs ran, else what ended it.
-        best_epoch: epoch of the best objective, counted from 1; None when none finished.
+        verdict: CONTINUE if all epochs ran, else what ended it.
+        best_epoch: epoch of the best objective, counted from 1; None if none finished.
         weights: the network's state dict at the best epoch, on the CPU.
-        micro_batch: most samples that fitted in memory at once; None when whole batches did.
-        reason: why it ended early of its own accord; empty when all epochs ran.
+        micro_batch: most samples that fitted in memory at once; None if whole batches did.
+        reason: why it ended early by itself; empty if all epochs ran.
         facts: of the plan, for the trial's record.
     """
 
@@ -139,7 +139,7 @@ class TrainingResult:
 
 
 def waited(best: EpochRecord) -> str:
-    """Return in words that a training ended for want of a better epoch than ``best``."""
+    """Return in words that training ended for want of a better epoch than ``best``."""
     return f"no better one since epoch {best.epoch}"
 
 
@@ -156,11 +156,11 @@ class _Progress:
 def fit(network: nn.Module, plan: TrainingPlan) -> TrainingResult:
     """Train ``network`` in place and return the result.
 
-    Every epoch is seeded by the plan's seed and its number, so that a training resumed from a checkpoint
-    in ``plan.folder`` goes on as if it had never been interrupted.
+    Every epoch is seeded by the plan's seed and its number, so that training resumed from a checkpoint in
+    ``plan.folder`` continues as if it had never been interrupted.
 
     Raises:
-        TrialError: the loss is not finite, memory or disk is used up.
+        TrialError: the loss is not finite, or memory or disk space has run out.
     """
     optimizer, schedule = plan.optimize(network, plan.steps_per_epoch * plan.epochs)
     memory = MicroBatches(plan.micro_batch)
@@ -303,7 +303,7 @@ def _resume(
     optimizer.load_state_dict({"state": state, "param_groups": saved["groups"]})
     for parameter, values in optimizer.state.items():
         for key, value in values.items():
-            # A checkpoint knows no memory layout, and fused steps go through memory: theirs has to be the parameter's.
+            # Checkpoints have no memory layout, but fused steps walk through memory: theirs has to be the parameter's.
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 values[key] = torch.empty_like(parameter).copy_(value)
     schedule.load_state_dict(dict(checkpoint.facts["schedule"]))

@@ -33,14 +33,14 @@ class FrozenUnits:
     precision: Precision
 
     def batches(self, samples: Loader, split: Split, prefix: Prefix, why: str = "") -> FrozenLoader:
-        """Return what ``prefix`` makes of ``samples``; ``why`` says why that is not kept, where it is not."""
+        """Return the outputs of ``prefix`` for ``samples``; ``why`` is the reason if they are not kept."""
         facts = [*self.facts, split, self.precision.device.type, str(self.precision.dtype)]
         account = Account(len(prefix), samples.views.count if samples.views else 1, why=why)
         account.source = "recomputed" if why else "cached"
         return FrozenLoader(batches=samples, prefix=prefix, facts=facts, store=self.store, account=account)
 
     def plan(self, plan: TrainingPlan, network: Network, train: Loader, val: Loader, why: str = "") -> TrainingPlan:
-        """Return ``plan`` with what the frozen units of ``network`` make of ``train`` and ``val`` as its batches."""
+        """Return ``plan`` with outputs of the frozen units of ``network`` for ``train`` and ``val`` as batches."""
         prefix = Prefix(network, self.precision)
         behind = [
             self.batches(samples, split, prefix, why) for split, samples in ((Split.TRAIN, train), (Split.VAL, val))

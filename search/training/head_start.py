@@ -22,28 +22,27 @@ from spaces.heads import last_layer
 from spaces.networks.build import as_network
 
 MOST = 5000
-"""Most samples that a layer is solved on; more cost time and hardly change it."""
+"""Most samples that a layer is solved on; more take time and hardly change it."""
 _LARGEST = 1e4
-"""Of a solved weight where units learn. Networks without pretrained statistics give features near 0 in eval
+"""Largest solved weight accepted if units learn. Networks without pretrained statistics have features near 0 in eval
 mode: the first step in training mode would blow such weights up."""
 _SWING = 80.0
-"""By how much the features, put together in the worst way, may move an output (logits, or standard deviations of
-targets) where units learn. With MobileNetV2 seven sets of photographs reach 14 to 55; digits of 8x8 pixels, whose
-features hardly differ, 125: there the first steps swamp a solved layer (accuracy 0.82 after five epochs, 0.98 from a
-random one)."""
+"""How far the features, in the worst combination, may move an output (logits, or standard deviations of targets) if
+units learn. With MobileNetV2, seven sets of photographs reach 14 to 55; digits of 8x8 pixels, whose features hardly
+differ, 125: there the first steps swamp a solved layer (accuracy 0.82 after five epochs, 0.98 from a random one)."""
 Solve = Callable[..., Solved | None]
 
 
 @dataclass(frozen=True, slots=True)
 class HeadStart:
-    """Solves the last layer of a network's head on training samples as validation would show them.
+    """Solves the last layer of a network's head on training samples prepared as for validation.
 
     Attributes:
         samples: training samples, ``in_order``.
-        solve: the task's, for features ``(N, D)``, targets, the number of outputs and ``weights`` of classes; gives
-            None where there is nothing to solve.
-        solved: layers that were solved before and their ``_swing``, by what they were solved on; shared by the trials
-            of a process.
+        solve: the task's, for features ``(N, D)``, targets, the number of outputs and ``weights`` of classes; returns
+            None if there is nothing to solve.
+        solved: layers solved before and their ``_swing``, keyed by what they were solved on; shared by the trials of a
+            process.
     """
 
     samples: Loader
@@ -52,7 +51,7 @@ class HeadStart:
     solved: dict[tuple[str, str], tuple[Solved, float]]
 
     def weighing(self, weights: Tensor) -> HeadStart:
-        """Return the same for samples that count by their class, ``weights`` ``(classes,)``."""
+        """Return the same start for samples weighted by class, ``weights`` ``(classes,)``."""
         return replace(self, solve=partial(self.solve, weights=weights))
 
     def __call__(self, network: nn.Module) -> dict[str, Json]:
@@ -65,18 +64,18 @@ class HeadStart:
         front, layer = parts
         network.eval()
         batches = self.units.batches(self.samples, Split.TRAIN, Prefix(network, self.units.precision, start=True))
-        # Layers that have weights of their own were drawn for this trial alone: no other is solved on what they give.
+        # Layers with weights of their own were drawn for this trial: no other is solved on their outputs.
         like = None if any(True for _ in front.parameters()) else signature(front)
-        found = self.solved.get((batches.key, like)) if like else None
-        if found is None:
+        start = self.solved.get((batches.key, like)) if like else None
+        if start is None:
             rows, targets = self._rows(batches, front)
             fitted = self.solve(rows, targets, layer.out_features)
             if fitted is None:
                 return {}
-            found = fitted, _swing(fitted, rows)
+            start = fitted, _swing(fitted, rows)
             if like:
-                self.solved[batches.key, like] = found
-        solved, swing = found
+                self.solved[batches.key, like] = start
+        solved, swing = start
         learns = network.prefix_units < len(network.units)
         if learns and (swing > _SWING or float(solved.weight.abs().max()) > _LARGEST):
             return {}
@@ -98,15 +97,15 @@ class HeadStart:
 
 
 def _swing(solved: Solved, rows: Tensor) -> float:
-    """Return by how much features as long as ``rows`` ``(N, D)`` may move an output at most."""
+    """Return how far features as long as ``rows`` ``(N, D)`` can move an output."""
     length = rows.square().sum(dim=1).mean().sqrt()
     return float(solved.weight.norm(dim=1).max() * length.cpu())
 
 
 def in_order(samples: Loader) -> Loader:
-    """Return training samples in their order, ``MOST`` of them at most, each as one fixed view."""
+    """Return at most ``MOST`` training samples in order, each in one fixed view."""
     samples.shuffle, samples.views = False, Views(1, 0)
     if samples.count <= MOST:
         return samples
-    # Evenly spread: data are often sorted by class.
+    # Evenly spaced: data are often sorted by class.
     return Subset(samples, torch.linspace(0, samples.count - 1, MOST).round().long())

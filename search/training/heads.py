@@ -1,8 +1,8 @@
-"""Many heads on one frozen backbone, trained at once: one forward pass of the backbone, stacked parameters behind it.
+"""Many heads on one frozen backbone, trained at once: one forward pass of the backbone, then stacked parameters.
 
 Trials that freeze every unit differ only in head and recipe. Heads of the same shape become one batched model,
 each with its own learning rate, dropout, penalty and schedule; heads of other shapes are further such models on the
-same batch of features. What each gives is what training it alone on the same batches gives, to rounding.
+same batch of features. Each gives the same result as training it alone on the same batches, up to rounding.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["Behind", "StackedHead", "can_stack", "fit_heads"]
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """Batches of images turned into batches of what the frozen units of ``network`` make of them."""
+    """Batches of images turned into batches of the outputs of the frozen units of ``network``."""
 
     epochs: EpochBatches
     network: Network
@@ -48,8 +48,8 @@ def fit_heads(
 ) -> list[TrainingResult | FinetuneError]:
     """Train the heads of all ``members`` in place and return their results, in the same order.
 
-    A member that is pruned, or whose loss is no number, leaves the others alone. An epoch's seconds are shared
-    out equally among those that trained in it, so that their sum is what the device was used.
+    A member that is pruned, or whose loss is not finite, does not affect the others. An epoch's seconds are divided
+    equally among those that trained in it, so that they add up to the use of the device.
 
     Args:
         train, val: batches of the frozen units' output ``(N, ...)`` and targets, for all members.
@@ -99,7 +99,7 @@ class _Run(Seat):
         return self.error is None and self.verdict is Verdict.CONTINUE and number < self.member.plan.epochs
 
     def end_epoch(self, number: int, stack: Stack[_Run], place: int, seconds: float) -> None:
-        """Make the epoch's record, keep the weights of the best, ask whether to go on."""
+        """Record the epoch, keep the weights of the best, and ask whether to continue."""
         plan = self.member.plan
         total = math.fsum(self.sums.values())
         if not math.isfinite(total):

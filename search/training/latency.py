@@ -13,7 +13,7 @@ from search.training.precision import Precision
 
 
 class Latency(NamedTuple):
-    """Milliseconds of one forward pass: the ``median``, and what half of the passes lie between."""
+    """Milliseconds of one forward pass: the ``median`` and the quartiles."""
 
     median: float
     lower: float
@@ -23,12 +23,12 @@ class Latency(NamedTuple):
 def measure(network: nn.Module, images: Tensor, precision: Precision, *, warmup: int, runs: int) -> Latency:
     """Return the milliseconds of one forward pass of ``images`` ``(N, C, H, W)``: median and quartiles of ``runs``.
 
-    The network runs as in validation: evaluation mode, autocast and memory layout of ``precision``. Before each reading
-    of the clock the device is waited for, so that a pass is counted whole. What else the device does meanwhile counts
-    too: with several workers on one device latencies are those of a busy device.
+    The network runs as in validation: evaluation mode, with autocast and memory layout of ``precision``. The device is
+    synchronised before each reading of the clock, so that passes count in full. So does anything else the device does
+    meanwhile: with several workers on one device, latencies are those of a busy device.
 
     Args:
-        warmup: passes before the first one that counts; the first ones choose kernels and allocate memory.
+        warmup: passes before the first measured one; they choose kernels and allocate memory.
     """
     device, was_training = precision.device, network.training
     images = precision.place(images.to(device))

@@ -22,12 +22,11 @@ _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 @cache
 def keep_memory() -> bool:
-    """Let the C library keep freed memory for the next step; return whether it does.
+    """Make the C library keep freed memory for the next step; return whether it does.
 
-    glibc gives every block above 32 MB straight back to the system, so that each activation of each step is
-    mapped, zeroed and faulted in anew, which takes a good part of a CPU training step of large feature maps.
-    ``FTSEARCH_KEEP_MEMORY=0`` leaves it as it is.
-    Other C libraries are left alone.
+    glibc returns every block above 32 MB to the system at once, so that each activation of each step is mapped, zeroed
+    and faulted in anew, which takes a good part of a CPU training step on large feature maps.
+    ``FTSEARCH_KEEP_MEMORY=0`` turns this off. Other C libraries are left alone.
     """
     if os.environ.get("FTSEARCH_KEEP_MEMORY") == "0":
         return False
@@ -47,12 +46,12 @@ class Budgets:
 
 
 def budgets(device: torch.device, folder: Path | None) -> Budgets:
-    """Return what the machine has to spare now: 30 % of free device memory, a quarter of free memory and disk.
+    """Return the machine's current budgets: 30 % of free device memory, a quarter of free memory and disk.
 
-    ``FTSEARCH_DEVICE_BUDGET``, ``FTSEARCH_HOST_BUDGET`` and ``FTSEARCH_DISK_BUDGET`` (``8GB``) say otherwise.
+    ``FTSEARCH_DEVICE_BUDGET``, ``FTSEARCH_HOST_BUDGET`` and ``FTSEARCH_DISK_BUDGET`` (``8GB``) override them.
 
     Raises:
-        UserError: a variable is no size.
+        UserError: a variable is not a size.
     """
     on_device = int(0.3 * torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 0
     on_disk = 0 if folder is None else _free(folder) // 4
@@ -67,7 +66,7 @@ def parse_size(text: str) -> int:
     """Return the bytes of ``8GB``, ``500 MiB`` or a plain number; units are powers of 1024.
 
     Raises:
-        ValueError: the text is no size.
+        ValueError: the text is not a size.
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None:

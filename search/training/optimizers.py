@@ -17,10 +17,10 @@ from spaces.networks.build import Network, as_network, penalised, penalties
 def optimize(
     network: Network, recipe: Optimizer, penalty: Penalty, steps: int
 ) -> tuple[torch.optim.Optimizer, LambdaLR]:
-    """Return the optimiser of what learns in ``network``, and a schedule to be stepped after each of ``steps`` steps.
+    """Return an optimiser of what learns in ``network``, and a schedule to step after each of ``steps`` steps.
 
-    Each unit's learning rate is ``layer_decay`` times that of the unit behind it. Decoupled weight decay, where
-    the penalty is ``decay``, spares norm layers and biases unless asked otherwise.
+    Each unit's learning rate is ``layer_decay`` times that of the next unit. Decoupled weight decay, if the penalty is
+    ``decay``, spares norm layers and biases unless asked otherwise.
     """
     decayed = {id(parameter) for parameter in penalised(network, everything=penalty.everything)}
     decay = penalty.strength if penalty.kind == "decay" else 0.0
@@ -32,7 +32,7 @@ def optimize(
             if parameters:
                 weight_decay = 0.0 if spared else decay
                 groups.append({"params": parameters, "lr": rate, "weight_decay": weight_decay, "name": group.name})
-    # Several times quicker than step by step, on CPUs too (4 ms instead of 18 for MobileNetV2 under AdamW, one core).
+    # Fused: several times faster, on CPUs too (4 ms instead of 18 for MobileNetV2 under AdamW, one core).
     fused = next(network.parameters()).device.type in ("cpu", "cuda")
     optimizer: torch.optim.Optimizer
     if recipe.name == "sgd":
@@ -45,7 +45,7 @@ def optimize(
 def optimizing(
     recipe: Optimizer, penalty: Penalty
 ) -> Callable[[nn.Module, int], tuple[torch.optim.Optimizer, LambdaLR]]:
-    """Return ``optimize`` for this recipe, as a training calls it: with a network and its steps."""
+    """Return ``optimize`` for this recipe, as training calls it: with a network and a number of steps."""
     return lambda network, steps: optimize(as_network(network), recipe, penalty, steps)
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 _STEPS, _LEAST, _MOST = 240, 5, 30
 _VIEWS, _PASSES = 4, 3
 _SHORTER = 2 / 3
-"""Factor by which training is shorter where everything learns: such a step costs at least three times as much."""
+"""Factor by which training is shorter if everything learns: such a step costs at least three times as much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,25 +17,25 @@ class TrainingOptions:
     """How every candidate of a study is trained.
 
     Attributes:
-        epochs: most passes over the training data in a trial. ``auto`` is 240 steps, but no less than 5 passes and no
-            more than 30; networks of which much learns, whose steps cost more, get down to a third of that.
-        patience: epochs in a row without a better one after which a training ends; 0: never. ``auto`` is two fifths of
+        epochs: most passes over the training data in a trial. ``auto`` is 240 steps, but at least 5 and at most 30
+            passes; networks of which much learns, whose steps cost more, get down to a third of that.
+        patience: number of epochs without a better one after which training ends; 0: never. ``auto`` is two fifths of
             its epochs, at least 6.
-        batch_size: samples a step; the effective size stays when memory forces smaller pieces.
+        batch_size: samples per step; the effective size stays the same if memory forces smaller pieces.
         augmentation: ``none``, ``light``, ``medium``, ``strong`` or ``randaugment``.
         flip: whether images may be mirrored; false for digits, letters and the like.
         cache: whether decoded images are kept on disk for later runs and other processes.
-        prefix_cache: ``auto`` keeps the output of frozen units for later epochs and trials, where that is quicker
-            than computing it anew; ``off`` never does, and augments every epoch anew. Trials with frozen units
-            see ``views`` fixed augmented views of every image otherwise, whether those are kept or not.
-        views: nothing takes as many as cost at most about 1 % of the study.
-        features: what kept outputs are stored as; ``auto`` is as they are computed.
+        prefix_cache: ``auto`` keeps the output of frozen units for later epochs and trials if that is faster than
+            computing it anew; ``off`` never does, and augments anew in every epoch. Otherwise trials with frozen
+            units see ``views`` fixed augmented views of every image, whether or not those are kept.
+        views: by default as many as cost at most about 1 % of the study.
+        features: the type in which kept outputs are stored; ``auto`` is the computed one.
         precision: ``auto`` is bf16 (else fp16) autocast on CUDA, bf16 on a CPU that multiplies bf16 numbers in
             hardware (Intel AMX, AVX-512 BF16), and float32 on any other.
-        compile: whether training steps go through ``torch.compile``: ``auto`` where timing a few steps says that the
-            trial earns back what compiling takes, ``graphs`` likewise with CUDA graphs, ``always`` at once.
-        balance: what is done about classes of different sizes: ``sampling`` draws images of small classes more often,
-            ``loss`` lets each of them count more; every class counts the same then.
+        compile: whether training steps go through ``torch.compile``: ``auto`` if a few timed steps show that the trial
+            earns back the time to compile, ``graphs`` likewise with CUDA graphs, ``always`` at once.
+        balance: treatment of classes of different sizes: ``sampling`` draws images of small classes more often,
+            ``loss`` gives them more weight; either way all classes count the same.
     """
 
     epochs: int | Literal["auto"] = "auto"
@@ -61,18 +61,18 @@ class TrainingOptions:
             raise ValueError(f"views must be at least 1, got {self.views}")
 
     def most_epochs(self, samples: int) -> int:
-        """Return how many epochs a trial has at most where ``samples`` are trained on."""
+        """Return the largest number of epochs of a trial on ``samples`` training samples."""
         if self.epochs != "auto":
             return self.epochs
         steps = math.ceil(samples / self.batch_size)
         return min(max(math.ceil(_STEPS / steps), _LEAST), _MOST)
 
     def epochs_for(self, samples: int, share: float, learning: float) -> int:
-        """Return how many epochs a candidate is trained for.
+        """Return the number of epochs a candidate is trained for.
 
         Args:
-            share: of the epochs that it asks for, as the decision ``epochs`` says.
-            learning: share of the network's multiply-adds that lies behind its frozen units.
+            share: of the epochs, the value of the decision ``epochs``.
+            learning: share of the network's multiply-adds after its frozen units.
         """
         most = self.most_epochs(samples)
         if self.epochs != "auto":
@@ -80,7 +80,7 @@ class TrainingOptions:
         return max(round(share * most * (1 - _SHORTER * learning)), min(_LEAST, most))
 
     def patience_for(self, epochs: int) -> int:
-        """Return the patience of a training of ``epochs``: epochs without a better one until it ends; 0 for never."""
+        """Return the patience for ``epochs`` epochs: how many may pass without a better one; 0 for any number."""
         return max(math.ceil(epochs * 2 / 5), 6) if self.patience == "auto" else self.patience
 
     def views_for(self, trials: int, most: int, epochs: int) -> int:

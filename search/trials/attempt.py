@@ -1,7 +1,7 @@
 """One training from its claim to its record, for searched, confirmed and refitted candidates alike.
 
-A kind of training chooses candidate, data and seed, and stores its result in its own way; all between is done here:
-build, size, resume, fit, best epoch, hand back.
+Each kind of training chooses candidate, data and seed, and stores its result, in its own way; everything in between is
+done here: build, size, resume, fit, best epoch, hand back.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class AttemptSettings:
     Attributes:
         words: its description, shown to observers.
         kind: of trainings outside of the search, part of the names of their checkpoints; empty for a trial.
-        epochs: the number that observers are told; the candidate's own by default.
-        validates: an objective has to be a number after every epoch.
-        keeps_prefix: outputs of frozen units are computed once and kept; else every epoch runs all units.
+        epochs: the number told to observers; the candidate's own by default.
+        validates: whether the objective has to be a number after every epoch.
+        keeps_prefix: whether outputs of frozen units are computed once and kept; else every epoch runs all units.
         member: number in a model soup, from 0; members start from the same weights and see the data in other orders.
         finished: checkpoints of the earlier members.
     """
@@ -70,7 +70,7 @@ class Attempt:
     optuna_number: int = -1
 
     def fit(self) -> TrainingResult:
-        """Train it, alone, from its last checkpoint if there is one."""
+        """Train the attempt, alone, from its last checkpoint if there is one."""
         return fit(self.network, self.plan)
 
     def is_handed_back(self, result: TrainingResult, seconds: float) -> bool:
@@ -120,12 +120,12 @@ def _memory(context: TrialContext, candidate: Candidate) -> tuple[str, str, str]
 
 
 def _rolling(context: TrialContext, claim: Claim, setting: AttemptSettings) -> files.Rolling:
-    """Return where the checkpoints for resuming are kept; their names are in the store."""
-    place = resuming(context.key, claim.number)
+    """Return the checkpoints for resuming, whose names are in the store."""
+    prefix = resuming(context.key, claim.number)
     if setting.kind:
-        place = f"{resuming(context.key)}{setting.kind}-{claim.number:05d}/{setting.member}-"
+        prefix = f"{resuming(context.key)}{setting.kind}-{claim.number:05d}/{setting.member}-"
 
     def record(names: tuple[str, ...]) -> None:
         writing.record_resume(context.engine, claim, (*names, *setting.finished))
 
-    return files.Rolling(context.artifact_store, place, claim.resume, record)
+    return files.Rolling(context.artifact_store, prefix, claim.resume, record)

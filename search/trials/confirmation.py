@@ -26,7 +26,7 @@ def cut(dataset: Dataset, repeat: Repeat, *, study_seed: int, seed: int) -> Resa
     Folds are the same for all seeds and candidates of a study; a share of the labels is drawn anew for every seed.
 
     Raises:
-        UserError: a class is too small for so many folds.
+        UserError: a class is too small for that many folds.
     """
     resampled = resampling.unchanged(dataset)
     if repeat.folds > 1:

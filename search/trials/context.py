@@ -26,7 +26,7 @@ class TrialContext:
         folder: where logs and pages go, one folder a study.
         leave: whether the worker has been asked to stop.
         artifact_store: where checkpoints go; ``key`` distinguishes those of one study from another's.
-        pause: whether it is to exit at the end of the running epoch.
+        pause: whether the worker is to exit at the end of the running epoch.
         reserve: the part of the study's budget reserved for its end; None reserves nothing.
         fits: tells whether a trial of that many seconds ends in time.
         costs: the computation that training each candidate takes, by fingerprint, as far as it has been counted.

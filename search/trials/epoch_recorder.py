@@ -19,8 +19,8 @@ class EpochRecorder:
     """Stores every epoch and asks the pruner.
 
     Attributes:
-        objective: must be a number after every epoch; empty where nothing is validated.
-        judged_until: epochs before this one may be the last; 0 where nothing is pruned.
+        objective: must be a number after every epoch; empty if nothing is validated.
+        judged_until: epochs before this one may be the last; 0 if nothing is pruned.
         reason: why the training was ended early.
     """
 
@@ -45,7 +45,7 @@ class EpochRecorder:
         return Verdict.PAUSE if context.leave() or context.pause() else Verdict.CONTINUE
 
     def _judged(self, epoch: int) -> Verdict:
-        """Return whether the trial ends here: weaker than the others, or no longer changing."""
+        """Return whether the trial ends here: it is weaker than others, or no longer changes."""
         context, spec, number = self.context, self.context.runtime.spec, self.claim.number
         pruner, same = spec.search.pruner, spec.faults.constant_epochs
         may_prune, may_stand = number > 0 and not isinstance(pruner, pruners.Off), 0 < same <= epoch
@@ -70,6 +70,6 @@ class EpochRecorder:
 
 
 def known_costs(context: TrialContext, claim: Claim) -> Mapping[str, float]:
-    """Return the costs of the trial's candidate that were known before training; the store keeps them for resuming."""
+    """Return the costs of the trial's candidate known before training, which are stored for resuming."""
     past = context.history.of(claim.number)
     return past.known if past is not None else {}

@@ -23,7 +23,7 @@ _FIRST_PAUSE_S, _PAUSE_S = 0.1, 5.0
 def keep(context: TrialContext, stem: str, checkpoint: Checkpoint) -> str:
     """Keep ``checkpoint`` as ``files.put`` does and return its name.
 
-    Waits for a full disk or a lost share as long as for a lost database: the trained network exists in memory only.
+    Waits for a full disk or a lost share as long as for a lost database: the trained network exists only in memory.
 
     Raises:
         TrialError: the place has not come back, or the worker was asked to stop.
@@ -35,7 +35,7 @@ def keep(context: TrialContext, stem: str, checkpoint: Checkpoint) -> str:
         except TrialError as error:
             if time.monotonic() - begin >= limit_s or context.leave():
                 raise
-            if pause == _FIRST_PAUSE_S:  # said once
+            if pause == _FIRST_PAUSE_S:  # logged once
                 logger.warning("%s; trying again for %.0f s", error, limit_s)
         end = time.monotonic() + pause
         while time.monotonic() < end and not context.leave():

@@ -9,7 +9,7 @@ from search.store.reading import Progress
 
 
 class Observer(Protocol):
-    """Notified as trials run: a progress bar, a log, a test. A subclass defines what it wants to hear of."""
+    """Notified as trials run: a progress bar, a log, a test. Subclasses define the events they handle."""
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         """The study is in the store; ``progress`` is how far it was when this run began."""

@@ -136,7 +136,7 @@ class ParallelHeads:
 
 
 def _trained(context: TrialContext, group: Sequence[Attempt]) -> Sequence[TrainingResult | FinetuneError]:
-    """Train the heads of ``group`` at once; one after another where memory does not hold them all."""
+    """Train the heads of ``group`` at once, or one after another if memory does not hold them all."""
     try:
         trained = fit_heads([_member(context, one) for one in group], *_batches(context, group[0]))
         facts = {**group[0].plan.facts(), "trained_at_once": [one.claim.number for one in group]}

@@ -1,6 +1,6 @@
-"""Whole candidates that are tried before anything is drawn: settled practice.
+"""Complete candidates, proven in practice, that are tried before anything is drawn.
 
-The members stand in ``portfolio.json``, described so that they fit any backbone; ``tests/benchmarks/portfolio.py``
+The members are in ``portfolio.json``, described so that they fit any backbone; ``tests/benchmarks/portfolio.py``
 measures them, chooses and orders them greedily (as auto-sklearn 2 does, https://arxiv.org/abs/2007.04074), and writes
 that file. Members that a study's space does not hold drop out.
 """
@@ -33,7 +33,7 @@ class PortfolioCandidate:
     Attributes:
         wishes: values by decision, as ``Decision.meant`` reads them.
         needs: decisions without which it would be a different candidate.
-        why: its reason, as users read it.
+        why: its reason, for users.
     """
 
     name: str
@@ -67,7 +67,7 @@ def planned(space: Space, task: str) -> tuple[Planned, ...]:
     spaces = space.members
     made = [_made(one, members(task, one.chain.kind)) for one in spaces]
     if len(spaces) > 1:
-        made = [found[:EACH] for found in made]
+        made = [adapted[:EACH] for adapted in made]
     ordered = [one for row in zip_longest(*made) for one in row if one is not None]
     seen = {space.baseline().fingerprint}
     kept = []

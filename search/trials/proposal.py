@@ -51,8 +51,9 @@ class Proposal:
 
     Attributes:
         origin: how it was found: ``way`` (``portfolio``, ``plain``, ``warm``, ``neighbour``, ``prior``, ``sampler``),
-            and the ``name`` or the ``trial`` (of a ``study``) that it comes from.
-        cost: the computation that its training is expected to take.
+            and the ``name`` or the ``trial`` (of a ``study``) that it comes from; ``whole_epochs``, how many it would
+            have been trained for had there been more time.
+        cost: the expected computation of its training.
         prior: how many traits it has that did better on other data.
         known: its costs that are known before training; empty if the study's objectives and constraints need none.
         rejected: candidates that were drawn before it and break a constraint, the last ``REMEMBERED`` of them.
@@ -69,7 +70,7 @@ class Proposal:
 
     @property
     def extras(self) -> dict[str, Json]:
-        """What the store keeps of it beside the candidate."""
+        """What is stored besides the candidate."""
         facts: dict[str, Json] = {"cost": self.cost.to_json()}
         optional = {
             "origin": dict(self.origin),
@@ -201,13 +202,15 @@ class Proposer:
             return None if is_too_long else self._baseline(number)
         known_members = [one.candidate for one in planned(self.runtime.space, self.runtime.task.name)]
         adapted = on_larger_maps(self.runtime, item.candidate, known_members, self.history.trials)
-        candidate = self._timely(adapted, MEMBER_SHARE) or self._timely(item.candidate, MEMBER_SHARE)
+        offered = ((whole, self._timely(whole, MEMBER_SHARE)) for whole in (adapted, item.candidate))
+        whole, candidate = next((one for one in offered if one[1] is not None), (adapted, None))
         if candidate is None:
             return None
         known, excesses = self._appraised(candidate)
         if _breaks(excesses):
             return None
-        drawn = self._draws().of_candidate(number, candidate, way="portfolio", name=item.member.name)
+        origin = {"way": "portfolio", "name": item.member.name, **self._shortened(whole, candidate)}
+        drawn = self._draws().of_candidate(number, candidate, **origin)
         return self.made(drawn.candidate, drawn.asked, origin=drawn.origin, known=known)
 
     def _timely(self, candidate: Candidate, share: float) -> Candidate | None:
@@ -221,6 +224,11 @@ class Proposer:
             if one.fingerprint in self.history.fingerprints:
                 return None
         return None
+
+    def _shortened(self, whole: Candidate, candidate: Candidate) -> Mapping[str, Json]:
+        """Return how many epochs ``whole`` has, of which ``candidate`` runs fewer for want of time."""
+        runtime = self.runtime.of(candidate)
+        return {"whole_epochs": runtime.epochs(whole)} if runtime.epochs(candidate) < runtime.epochs(whole) else {}
 
     def _is_too_long(self, candidate: Candidate, share: float) -> bool:
         """Return whether a trial of ``candidate`` would not end in time, or take more than ``share`` of the study's.
@@ -285,10 +293,10 @@ class Proposer:
         """
         rejected: list[Rejected] = []
         left, drawn = count, 0
-        for found in itertools.islice(self._promising(number, rejected), count + REDRAWS + REJECTIONS):
-            known, excesses = self._appraised(found.candidate)
+        for draw in itertools.islice(self._promising(number, rejected), count + REDRAWS + REJECTIONS):
+            known, excesses = self._appraised(draw.candidate)
             if _breaks(excesses):
-                rejected.append(self.sampling.reject(found.asked, excesses))
+                rejected.append(self.sampling.reject(draw.asked, excesses))
                 if len(rejected) < REJECTIONS:
                     continue
                 if left == count:
@@ -296,8 +304,8 @@ class Proposer:
                 return
             drawn += 1
             is_last = drawn == count + REDRAWS and left == count
-            if is_last or found.candidate.fingerprint not in self.history.fingerprints:
-                yield self.made(found.candidate, found.asked, origin=found.origin, known=known, rejected=rejected)
+            if is_last or draw.candidate.fingerprint not in self.history.fingerprints:
+                yield self.made(draw.candidate, draw.asked, origin=draw.origin, known=known, rejected=rejected)
                 left -= 1
             if not left or drawn == count + REDRAWS:
                 return
@@ -306,20 +314,21 @@ class Proposer:
         """Yield draws that may be good and end in time, while there are any."""
         draws, hopeless, too_long = self._draws(), 0, 0
         for attempt in itertools.count():
-            found = draws.draw(number, attempt, rejected)
-            if hopeless < HOPELESS and draws.why_hopeless(found.candidate):
+            draw = draws.draw(number, attempt, rejected)
+            if hopeless < HOPELESS and draws.why_hopeless(draw.candidate):
                 hopeless += 1
                 continue
-            timely = self._timely(found.candidate, 1.0) if too_long < 2 * TOO_LONG else found.candidate
+            timely = self._timely(draw.candidate, 1.0) if too_long < 2 * TOO_LONG else draw.candidate
             if timely is None:
                 too_long += 1
-                probe = draws.probe_of(number, found.candidate) if too_long > TOO_LONG else None
+                probe = draws.probe_of(number, draw.candidate) if too_long > TOO_LONG else None
                 if probe is None or probe.candidate.fingerprint in self.history.fingerprints:
                     continue
-                found = probe
-            elif timely is not found.candidate:
-                found = draws.of_candidate(number, timely, **found.origin)
-            yield found
+                draw = probe
+            elif timely is not draw.candidate:
+                origin = {**draw.origin, **self._shortened(draw.candidate, timely)}
+                draw = draws.of_candidate(number, timely, **origin)
+            yield draw
 
     def _appraised(self, candidate: Candidate) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """Return the costs of ``candidate`` and by how much each exceeds its constraint."""

@@ -34,10 +34,10 @@ DATA = (JOINED, TRAIN)
 def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> TrialState:
     """Run the claimed refit and return the state it is left in; ``WAITING`` when it has to be handed back.
 
-    Nothing is cached: every epoch augments every image anew, through all units. On ``train`` the best epoch by
-    validation is kept; on ``train+val`` nothing is left to choose by, and the last epoch is. The test images are looked
-    at when all that is over. The final training of a search is done as its trials were, with the outputs of frozen
-    units kept, and leaves the test images alone.
+    Nothing is cached: every epoch augments every image anew and runs all units. On ``train`` the best epoch by
+    validation is kept; on ``train+val``, without anything to choose by, the last one. The test images are scored at the
+    very end. The final training of a search is done like its trials, with the outputs of frozen units kept, and does
+    not touch the test images.
 
     Raises:
         TrialError: it cannot go on; the caller records why.
@@ -113,7 +113,7 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
 
 
 def _planned(plan: TrainingPlan, key: Mapping[str, Json], member: int = 0) -> TrainingPlan:
-    """Return ``plan`` as the refit's options say; the epochs of a soup's members are recorded one after the other."""
+    """Return ``plan`` with the refit's options; the epochs of a soup's members are recorded in sequence."""
     epochs = plan.epochs if plan.is_solved else key["epochs"]
 
     def on_epoch(record: EpochRecord) -> Verdict:
@@ -137,4 +137,4 @@ def _scored(
     if not runtime.dataset.of(Split.TEST):
         return {}, None
     evaluator = runtime.evaluated(judged, runtime.batches(Split.TEST, candidate=candidate), most)
-    return dict(evaluator.compute()), evaluator.evaluation().named(runtime.names(Split.TEST))
+    return dict(evaluator.compute()), evaluator.evaluation().named(runtime.inputs(Split.TEST))

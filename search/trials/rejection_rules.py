@@ -1,6 +1,6 @@
-"""Rules that reject candidates which are bound to be bad, each with its reason.
+"""Rules that reject candidates that are bound to be bad, each with its reason.
 
-Given candidates (the plain recipe, warm starts, the portfolio) are tried whatever the rules say.
+Given candidates (the plain recipe, warm starts, the portfolio) are exempt.
 """
 
 from __future__ import annotations

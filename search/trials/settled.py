@@ -26,7 +26,7 @@ class Settlement:
     def look(self) -> bool:
         """Return whether no further candidate promises more than validation can tell.
 
-        Always false where the study file does not ask for it, and where nobody knows what validation can tell.
+        Always false if the study file does not ask for it, or if the error of validation is unknown.
         """
         spec, history = self.context.runtime.spec, self.context.history
         if spec.search.stop != "auto" or spec.goals.further or self.reason:

@@ -70,7 +70,7 @@ def averaged(
     """Return the mean of the weights of ``members``; None if it does worse on the training samples than the first.
 
     Args:
-        members: the one that has learnt its samples best comes first: not all may have learnt anything.
+        members: the one that fits its samples best comes first: others may not have learnt anything.
         plan: how ``network`` was trained; batch norms of the mean get the statistics of its ``plain`` samples.
     """
     if len(members) < 2:

@@ -37,7 +37,7 @@ def epochs_between(study: StudyRecord, trial: TrialRecord) -> tuple[int, int]:
 def final_seconds(study: StudyRecord, trial: TrialRecord, epochs: int, trainings: int = 1) -> float:
     """Return how long ``trial``'s final training takes, or several of them, including the export.
 
-    Further ones find data and features of frozen units where the first has left them.
+    Further ones reuse data and features of frozen units from the first.
     """
     growth = choice.growth(study)
     further = (trainings - 1) * growth * epochs * choice.epoch_seconds(trial)
@@ -124,14 +124,14 @@ class Reserve:
     def _kept_s(self, left_s: float) -> float:
         """Return the seconds reserved: all that the end should take, or what is left of that.
 
-        Where not even a short training of the winner can be had, the next winner may need less.
+        If there is no time even for a short training of the winner, the next winner may need less.
         """
         self._look(left_s)
         return max(min(self._wanted_s, left_s) if self._least_s <= left_s else 0.0, EXPORT_S)
 
     def _look(self, left_s: float) -> None:
         """Find out what the end takes, 0 s before there is a winner, and how long the quickest trial took."""
-        # Nothing has to be known before half of the budget is gone, unless the end takes longer than that.
+        # Nothing needs to be known in the first half of the budget, unless the end takes longer than that.
         if time.monotonic() - self._looked < max(_FRESH_S, left_s / 20):
             return
         study = reading.load_study(self.engine, self.study)

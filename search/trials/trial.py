@@ -132,7 +132,7 @@ def finish(context: TrialContext, prepared: Attempt, result: TrainingResult, sec
             state=state,
             value=value,
             best_epoch=best.epoch,
-            evaluation=result.evaluation.named(runtime.names(Split.VAL)) if result.evaluation else None,
+            evaluation=result.evaluation.named(runtime.inputs(Split.VAL)) if result.evaluation else None,
             ended=ended,
             seconds=seconds,
             checkpoint=path,

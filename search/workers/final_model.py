@@ -31,7 +31,7 @@ from search.trials.time_reserve import (
 from spaces.candidate import Candidate
 
 MOST_SEEDS = 2
-"""Fresh trainings of each of the best few: with so few validation samples, more would add little."""
+"""Fresh trainings of each of the best few: with this few validation samples, more would add little."""
 SOUPS_SHARE = 0.25
 """How long the trainings of a soup may take in a study without a time limit, as a share of what its trials took."""
 Train = Callable[[str, str, float], None]
@@ -56,7 +56,7 @@ class Ending:
     def conclude(self) -> tuple[str, ...]:
         """Choose among the best few and train the winner for use; return why any of that was left out.
 
-        A study whose winner has a final model already, and no new trials, is left as it is.
+        A study whose winner already has a final model, and no new trials, is unchanged.
         """
         study = self._study()
         if choice.is_settled(study) or study.best is None:
@@ -112,9 +112,9 @@ class Ending:
         return int(min(max(there, min(MOST_SEEDS, by_trials)), by_time)), ""
 
     def _planned(self, study: StudyRecord, winner: TrialRecord, left_s: float) -> tuple[int, int]:
-        """Return how many final trainings there is time for, and the epochs of each; 0 epochs where there is none.
+        """Return how many final trainings there is time for, and the epochs of each; 0 epochs if for none.
 
-        Where time is left over, there are up to twice as many as it was reserved for; one alone may be shortened.
+        If time is left over, there are up to twice as many as planned; a single one may be shortened.
         """
         least, most = epochs_between(study, winner)
         spent_s, soup = sum(trial.seconds for trial in study.trials), soup_of(self.options, winner)

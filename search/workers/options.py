@@ -18,7 +18,7 @@ class RunOptions:
     Attributes:
         storage: SQLAlchemy URL of the database.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        data: where the data lies on this machine when it is not where the study file says.
+        data: path of the data on this machine, if not as in the study file.
         artifacts: of a new study, where its checkpoints go: a folder that all workers reach, or
             ``s3://BUCKET/PREFIX``; of one in the store, where their folder is mounted on this machine.
         observer: notified of trials and epochs as they happen.

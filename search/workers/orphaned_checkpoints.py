@@ -59,7 +59,7 @@ def leftovers(artifact_store: ArtifactStore, key: str, engine: Engine, study: st
 
 
 def _begins(key: str, owner: Owner) -> tuple[str, str]:
-    """Return how the names begin that a worker of ``owner`` writes."""
+    """Return the prefixes of the names that a worker of ``owner`` writes."""
     if owner.kind:
         return f"{resuming(key)}{owner.kind}-{owner.number:05d}/", f"{owner.kind}-{owner.number:05d}-"
     return resuming(key, owner.number), f"trial-{owner.number:05d}-"

@@ -16,7 +16,7 @@ from search.trials.time_reserve import Reserve
 
 logger = logging.getLogger(__name__)
 PARENT_VARIABLE = "FTSEARCH_PARENT"
-"""Process number of the parent that started this worker; the worker exits when that one is gone."""
+"""Process id of the parent that started this worker; the worker exits when it is gone."""
 
 
 class StopSignal:
@@ -44,11 +44,11 @@ class StopSignal:
         return bool(self.pause_reason)
 
     def gives_way(self) -> bool:
-        """Return whether the running trial ends here, asked once an epoch: to leave, or for the final model's sake."""
+        """Return whether the running trial ends here, asked once per epoch: to exit, or for the final model."""
         return self.pausing() or (self.reserve is not None and self.reserve.is_pressing(self.left_s))
 
     def fits(self, seconds: float) -> bool:
-        """Return whether a trial of so many ``seconds`` ends in time, the end of the search included."""
+        """Return whether a trial of that many ``seconds`` ends in time, the end of the search included."""
         return self.reserve is None or self.reserve.fits(seconds, self.left_s)
 
     @property

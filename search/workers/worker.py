@@ -51,11 +51,11 @@ __all__ = ["PARENT_VARIABLE", "StopSignal", "obeying_signals", "open_context", "
 
 logger = logging.getLogger(__name__)
 POLL_S = 1.0
-"""Seconds between an idle worker's looks for trials that others have given up; grows to five times as long."""
+"""Seconds between an idle worker's checks for trials that others have given up; grows to five times as long."""
 _DISK_S = 5.0
 """Seconds before a trial whose disk was full is tried again."""
 _ORPHAN_S = 600.0
-"""How long Optuna may hold a trial open, in seconds, whose number none of our trials has recorded yet."""
+"""Seconds for which Optuna may hold a trial open whose number none of our trials has recorded."""
 
 
 @contextmanager
@@ -238,7 +238,7 @@ class _Shift:
     _failures: list[Failure] = field(default_factory=list)
     _swept: Progress | None = None
     _disk_since: float | None = None
-    """When the disk was first found full since a trial last ended; None while it is not."""
+    """When the disk was first full since a trial last ended; None while it is not."""
 
     def go(self) -> str:
         """Work, and return why that ended."""
@@ -264,7 +264,7 @@ class _Shift:
                     if time.monotonic() - idle_since >= self.idle_exit_s:
                         return "the study has been stopped" if progress.stopping else "nothing left to do"
                 else:
-                    idle_since = time.monotonic()  # waiting for others is no idleness: their trials may come free
+                    idle_since = time.monotonic()  # waiting for others is not idling: their trials may become free
                 self._wait(pause)
                 pause = min(pause * 1.5, 5 * POLL_S)
         except NotFoundError:

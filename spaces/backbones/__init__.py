@@ -1,4 +1,4 @@
-"""Sources of pretrained networks, one a file."""
+"""Sources of pretrained networks, one per file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spaces.plugins import load
 
 
 def sources() -> dict[str, Source]:
-    """Return every source of backbones by name, in the order in which they are asked for a short name."""
+    """Return every source of backbones by name, in the order in which short names are looked up."""
     loaded: dict[str, Source] = load("spaces.backbones", "source", "ftsearch.backbones")
     return dict(sorted(loaded.items(), key=lambda item: item[1].rank))
 
@@ -35,7 +35,7 @@ def resolve(name: str) -> Backbone:
     for source in chosen.values():
         if wanted in source:
             return source.open(wanted)
-    known = dict.fromkeys(found for source in chosen.values() for found in source.names())
+    known = dict.fromkeys(name for source in chosen.values() for name in source.names())
     near = difflib.get_close_matches(wanted.lower(), known, 3, 0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "`ftsearch backbones` lists them all"
     raise BackboneError(f"unknown backbone {name!r}; {hint}")

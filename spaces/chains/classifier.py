@@ -1,4 +1,4 @@
-"""Finds a network's own classifier: its units end in front of it."""
+"""Finds a network's own classifier, before which its units end."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from spaces.errors import ChainError
 
 
 def split_classifier(parts: list[Segment], network: nn.Module) -> tuple[list[Segment], list[fx.Node]]:
-    """Separate the final classifier, with the pooling in front of it and all behind it, from the rest.
+    """Separate the final classifier, with the pooling before it and everything after it, from the rest.
 
-    Where there is none, the pooling at the end alone is parted, so that features keep their map or tokens.
+    Without one, only the final pooling is separated, so that features keep their map or tokens.
     """
     last = max((index for index, segment in enumerate(parts) if segment.kind == "state"), default=-1)
     behind = parts[last + 1 :]
@@ -23,7 +23,7 @@ def split_classifier(parts: list[Segment], network: nn.Module) -> tuple[list[Seg
         # A convolution with its norm is a unit like the others.
         any(segment.kind == "norm" for segment in behind)
     ):
-        start = next((last + 1 + place for place, segment in enumerate(behind) if segment.kind == "gather"), 0)
+        start = next((last + 1 + index for index, segment in enumerate(behind) if segment.kind == "gather"), 0)
         weighted = any(segment.kind == "norm" for segment in parts[start:])
         return _parted(parts, start) if start and not weighted else (parts, [])
     start = last
@@ -40,8 +40,8 @@ def _parted(parts: list[Segment], start: int) -> tuple[list[Segment], list[fx.No
 def _is_classifier(modules: Sequence[nn.Module], classes: int | None) -> bool:
     """Return whether these are one linear layer or 1x1 convolution, or several linear layers side by side.
 
-    Distilled networks have two classifiers whose outputs are averaged, each perhaps behind a norm of its own. Linear
-    layers one behind the other, a perceptron, are a classifier if the last one gives the network's ``classes``.
+    Distilled networks have two classifiers with averaged outputs, each perhaps after its own norm. Consecutive linear
+    layers, a perceptron, are a classifier if the last one outputs the network's ``classes``.
     """
     if len(modules) == 1 and isinstance(modules[0], nn.Conv2d):
         return modules[0].kernel_size == (1, 1)
@@ -60,7 +60,7 @@ def _has_own_weights(module: nn.Module) -> bool:
 
 
 def _classes_of(network: nn.Module) -> int | None:
-    """Return how many classes a network says it tells apart; None where it says nothing."""
+    """Return a network's declared number of classes; None if it declares none."""
     classes = getattr(network, "num_classes", None)
     return classes if isinstance(classes, int) and classes > 1 else None
 
@@ -69,7 +69,7 @@ def check_headless(unit: nn.Module, network: nn.Module) -> None:
     """Refuse a network whose classifier is inside its last unit: a new head would learn from its logits.
 
     Raises:
-        ChainError: the last unit has a linear layer with an output a class.
+        ChainError: the last unit has a linear layer with one output per class.
     """
     classes = _classes_of(network)
     if any(isinstance(layer, nn.Linear) and layer.out_features == classes for layer in unit.modules()):
@@ -80,5 +80,5 @@ def check_headless(unit: nn.Module, network: nn.Module) -> None:
 
 
 def _permutes(segment: Segment) -> bool:
-    """Return whether the segment only turns ``(N, H, W, C)`` into ``(N, C, H, W)``, which pooling needs."""
+    """Return whether the segment only permutes ``(N, H, W, C)`` to ``(N, C, H, W)``, which pooling needs."""
     return all("permute" in node.name.lower() for node in segment.nodes)

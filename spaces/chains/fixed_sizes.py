@@ -1,8 +1,8 @@
-"""Graphs for one input size: sizes become numbers, and what follows from them alone is computed where it is needed.
+"""Graphs for one input size: sizes become numbers, and what depends only on them is computed where it is needed.
 
-Some networks hand the height and width of a map, or an embedding made from them, from block to block (rotary
-positions, windows of tokens). Next to the tensor that travels they leave no place to cut. For one input size they
-are constants.
+Some networks pass the height and width of a map, or an embedding made from them, from block to block (rotary
+positions, windows of tokens). Beside the main tensor, these leave no place to cut. For one input size they are
+constants.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from spaces.chains.tracing import reads_training
 
 
 def fix_sizes(graph: fx.Graph, root: nn.Module, shape: Sequence[int]) -> set[fx.Node]:
-    """Put numbers in place of sizes, in place; return the nodes that then depend on no input.
+    """Replace sizes by numbers, in place; return the nodes that then depend on no input.
 
-    ``shape`` is that of one sample. Sizes that follow the batch stay as they are: they are told by running the
-    graph on fake tensors for two batches.
+    ``shape`` is that of one sample. Sizes that depend on the batch stay: running the graph on fake tensors for two
+    batch sizes reveals them.
     """
     first, second = (_values(graph, root, (batch, *shape)) for batch in (2, 3))
     for node in list(graph.nodes):
@@ -37,7 +37,7 @@ def fix_sizes(graph: fx.Graph, root: nn.Module, shape: Sequence[int]) -> set[fx.
 
 
 def _put(node: fx.Node, number: int) -> None:
-    """Put ``number`` in place of ``node`` wherever it is used."""
+    """Replace ``node`` by ``number`` wherever it is used."""
 
     def given(value: fx.Node) -> Any:
         return number if value is node else value
@@ -47,7 +47,7 @@ def _put(node: fx.Node, number: int) -> None:
 
 
 def _is_random(node: fx.Node, root: nn.Module) -> bool:
-    """Return whether the node may draw numbers in training; computed twice it would give two answers."""
+    """Return whether the node may draw numbers in training; computed twice, it would give different results."""
     kind: Any = type(root.get_submodule(str(node.target))) if node.op == "call_module" else None
     return kind is not None and reads_training(kind)
 
@@ -78,7 +78,7 @@ def _values(graph: fx.Graph, root: nn.Module, shape: tuple[int, ...]) -> dict[fx
 
 
 def with_free(nodes: Sequence[fx.Node], free: set[fx.Node]) -> list[fx.Node]:
-    """Return ``nodes`` with the nodes among ``free`` that they need in front, in order."""
+    """Return ``nodes``, preceded by the nodes among ``free`` that they need, in order."""
     needed: dict[fx.Node, None] = {}
     waiting = [given for node in nodes for given in node.all_input_nodes if given in free]
     while waiting:

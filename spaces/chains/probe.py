@@ -1,4 +1,4 @@
-"""Facts of a chain's units, found on tensors without data: shapes, parameters, multiply-adds, possible changes."""
+"""Facts of a chain's units, derived on tensors without data: shapes, parameters, multiply-adds, possible changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from spaces.chains.tracing import is_residual
 from spaces.errors import ProbeError
 
 Shape = tuple[int, ...]
-# A shape that does not fit is an answer here, not a fault: torch would log each with its traceback.
+# A shape that does not fit is a result here, not a fault: torch would log each with its traceback.
 logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
 SMALLEST_INPUT, LARGEST_INPUT = 8, 512
 
@@ -47,11 +47,11 @@ class UnitFacts:
 
     Attributes:
         reduction: height of the network's input over the height of this unit's output, for tokens the distance of
-            their patches; the one of the unit in front where the output has neither.
+            their patches; that of the preceding unit if the output has neither.
         macs: multiply-adds of one forward pass of one sample.
         activation_bytes: of the output of one sample in float32.
-        can_skip: same shape in and out, and a residual form or one that normalises in and out alike.
-        can_end: a head can be attached behind it.
+        can_skip: input and output have the same shape, and the form is residual or normalises both alike.
+        can_end: a head can be attached after it.
     """
 
     name: str
@@ -81,8 +81,8 @@ _residual_alike: Remembered[str, bool] = Remembered()
 def run(module: nn.Module, in_shape: Shape) -> _Run:
     """Return output shape and multiply-adds of ``module`` for one input of ``in_shape`` (no batch).
 
-    Nothing is computed: the pass goes over tensors without data. Remembered for as long as the module lives, so a
-    unit that several candidates share is run once.
+    Nothing is computed: the pass uses tensors without data. The result is cached while the module lives, so that a unit
+    shared by several candidates is run once.
 
     Raises:
         ProbeError: the module does not accept the shape; one line with its own reason.
@@ -113,10 +113,10 @@ def run(module: nn.Module, in_shape: Shape) -> _Run:
 
 
 def _passed(module: nn.Module, in_shape: Shape) -> tuple[Any, int]:
-    """Return what ``module`` gives for one input of ``in_shape``, and its floating-point operations.
+    """Return the output of ``module`` for one input of ``in_shape``, and its floating-point operations.
 
-    Its weights stand aside for tensors on the meta device: three times quicker than fake tensors, and without the
-    fused attention of the CPU, whose operations torch has no formula for. Fake tensors serve where a module holds
+    Its weights are replaced by tensors on the meta device: three times faster than fake tensors, and without the fused
+    attention of the CPU, for whose operations torch has no formula. Fake tensors serve where a module holds
     other tensors than weights and buffers.
     """
     tensors = dict((*module.named_parameters(), *module.named_buffers()))
@@ -176,8 +176,8 @@ _NORMS = {
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types here
     """Counts floating-point operations by torch's own formulas, as its ``FlopCounterMode`` does.
 
-    Five times quicker: that one takes every operation apart to see whether something in it counts, and fake tensors
-    find the shape of a batch norm by computing it, where its output is as large as its input.
+    Five times faster: that one decomposes every operation to see whether something in it counts, and fake tensors
+    compute a batch norm to find its shape, although its output is as large as its input.
     """
 
     def __init__(self) -> None:
@@ -214,7 +214,7 @@ class _fake:  # noqa: N801  # a context manager used like a function
 def _input(module: nn.Module, shape: Shape, fake: FakeTensorMode | None) -> Tensor:
     first: Tensor | None = next(iter((*module.parameters(), *module.buffers())), None)
     device = "meta" if fake is None else (first.device if first is not None else "cpu")
-    # The first unit of a text encoder says that it takes token numbers.
+    # The first unit of a text encoder declares that it takes token ids.
     dtype = getattr(module, "meta", {}).get("input_dtype", torch.float32)
     return torch.empty((1, *shape), device=device, dtype=dtype)
 
@@ -231,7 +231,7 @@ def describe(chain: Chain) -> tuple[UnitFacts, ...]:
     """Return the facts of every unit at the chain's input size.
 
     Raises:
-        ProbeError: the input size does not fit; names the unit where it ends.
+        ProbeError: the input size does not fit; names the unit that fails.
     """
     facts: list[UnitFacts] = []
     shape: Shape = chain.input_shape
@@ -271,7 +271,7 @@ def _is_named(unit: Unit, chain: Chain, fact: str) -> bool:
 
 def _reduction(chain: Chain, shape: Shape, before: int) -> int:
     if len(shape) == 2 and len(chain.input_shape) == 3 and shape[0] > 1:
-        # Tokens that stand for patches of an image: how far patches are apart.
+        # Tokens of image patches: the distance between patches.
         patches = shape[0] - (chain.facts.get("class_token") is not None)
         return max(round(math.sqrt(math.prod(chain.input_size) / patches)), 1)
     if len(shape) != 3:
@@ -294,12 +294,12 @@ def is_channels_last(chain: Chain, shape: Shape) -> bool:
 
 
 def _alike(down: float, across: float) -> bool:
-    """Return whether two reductions are one, but for the rounding of odd sides."""
+    """Return whether two reductions are equal, but for the rounding of odd sides."""
     return min(down, across) >= 0.5 and max(down, across) <= 1.5 * min(down, across)
 
 
 def residual(module: nn.Module) -> bool:
-    """Return whether the module adds its input to what it computes; of modules that run alike only one is traced."""
+    """Return whether the module adds its input to its result; of equivalent modules only one is traced."""
     if module not in _residual:
         alike = signature(module)
         known = _residual_alike.get(alike)
@@ -344,7 +344,7 @@ def accepts(chain: Chain, input_size: tuple[int, int]) -> bool:
 def features_shape(chain: Chain, shape: Shape) -> Shape:
     """Return an output's ``shape`` as shown to users: without the mask that tokens carry as a last channel.
 
-    DistilBERT's tokens are ``16x384`` though its units pass on ``16x385``.
+    DistilBERT's tokens are ``16x384`` although its units pass on ``16x385``.
     """
     return (*shape[:-1], shape[-1] - 1) if chain.facts.get("masked") and len(shape) == 2 else shape
 
@@ -368,10 +368,9 @@ _sides: WeakKeyDictionary[nn.Module, dict[Shape, dict[str, int]]] = WeakKeyDicti
 
 
 def input_heights(module: nn.Module, in_shape: Shape) -> dict[str, int]:
-    """Return the height in pixels of what reaches each 2-d convolution and pool in ``module``, by path.
+    """Return the input height, in pixels, of each 2-d convolution and pool in ``module``, by path.
 
-    Layers that see the same height work side by side or one behind the other at one resolution; a reduction in
-    between makes it smaller.
+    Layers with the same height are parallel or consecutive at one resolution; a reduction in between makes it smaller.
 
     Raises:
         ProbeError: the module does not accept the shape.

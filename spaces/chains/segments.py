@@ -35,7 +35,7 @@ def segments(graph: fx.Graph, network: nn.Module, free: set[fx.Node]) -> list[Se
     ``free`` nodes are constants that any unit may have a copy of.
 
     Raises:
-        ChainError: the network takes several inputs, or gives something else than one tensor.
+        ChainError: the network takes several inputs, or returns anything but one tensor.
     """
     nodes = [node for node in graph.nodes if node.op not in ("placeholder", "output") and node not in free]
     inputs = [node for node in graph.nodes if node.op == "placeholder"]
@@ -48,18 +48,18 @@ def segments(graph: fx.Graph, network: nn.Module, free: set[fx.Node]) -> list[Se
     last_use = {
         node: max((order[user] for user in node.users if user in order), default=-1) for node in (*inputs, *nodes)
     }
-    found: list[Segment] = []
+    segments: list[Segment] = []
     current: list[fx.Node] = []
     live: set[fx.Node] = set(inputs[:1])
     for index, node in enumerate(nodes):
         current.append(node)
         live = {value for value in (*live, node) if last_use[value] > index}
         if live == {node} and node.op != "get_attr":
-            found.append(Segment(current, _kind(current, network)))
+            segments.append(Segment(current, _kind(current, network)))
             current = []
     if current:
-        found.append(Segment(current, _kind(current, network)))
-    return found
+        segments.append(Segment(current, _kind(current, network)))
+    return segments
 
 
 def modules_of(nodes: Sequence[fx.Node], network: nn.Module) -> list[nn.Module]:
@@ -90,6 +90,6 @@ def is_norm_layer(module: nn.Module) -> bool:
 
 
 def _is_pool(module: nn.Module) -> bool:
-    """Return whether a module of a library pools a whole map, as its name says (timm has several such)."""
+    """Return whether a library's module pools a whole map, judged by its name (timm has several)."""
     name = type(module).__name__
     return "Pool" in name and ("Adaptive" in name or "Global" in name)

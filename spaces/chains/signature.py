@@ -1,4 +1,4 @@
-"""Signatures of modules: equal only if the modules compute alike, found without running them."""
+"""Signatures of modules: equal only if the modules compute alike, derived without running them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module())) | {"training"}
 
 
 class Remembered(Generic[K, V]):
-    """The newest answers by key; None is the key of what is like nothing else and is never remembered."""
+    """The newest answers by key; None is the key of what is unlike anything else, which is never remembered."""
 
     def __init__(self, most: int = 10_000) -> None:
         self._answers: OrderedDict[K, V] = OrderedDict()
@@ -38,11 +38,11 @@ class Remembered(Generic[K, V]):
 
 
 def signature(module: nn.Module) -> str | None:
-    """Return a key of this process that is equal for two modules only if they run alike on inputs of one shape.
+    """Return a key, valid in this process, that is equal for two modules only if they run alike on inputs of one shape.
 
     It is made of the layers' types, settings and order, the code of traced modules, and the shapes of weights, not
     their values: so two copies of a unit with the same edit get the same key. None where a module has an attribute
-    whose meaning cannot be read off (an object of another library, a closure): it may be like nothing else.
+    whose meaning is unknown (an object of another library, a closure): it may be unlike anything else.
     """
     parts: list[str] = []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if _write(module, "", parts) else None
@@ -71,7 +71,7 @@ def _write(module: nn.Module, path: str, parts: list[str]) -> bool:
 
 
 def _text(value: Any) -> str | None:
-    """Return ``value`` as text that says all of it; None where there is none."""
+    """Return ``value`` as text that captures it completely; None if there is none."""
     if isinstance(value, _PLAIN):
         return repr(value)
     if isinstance(value, tuple | list):

@@ -42,7 +42,7 @@ _PURE = {
 }
 
 
-# Order and layout of the numbers may change on the way, as long as the output has the input's shape again.
+# Order and layout may change on the way, as long as the output has the input's shape.
 _PASSING = {
     *(F.relu, F.relu_, F.silu, F.gelu, F.dropout, torch.flatten, torch.reshape, torch.permute, torch.transpose),
     *("contiguous", "relu", "relu_", "reshape", "view", "flatten", "permute", "transpose", "movedim"),
@@ -52,14 +52,14 @@ _CHECKS = ("_assert", "_assert_is_none")
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """Module types and functions that must not be traced into, by the library's own account."""
+    """Module types and functions that, according to their library, must not be traced into."""
 
     modules: tuple[type[nn.Module], ...] = ()
     functions: tuple[Callable[..., Any], ...] = ()
 
 
 class _Patient(fx.Tracer):
-    """Records which module could not be traced, so that it can be left whole next time."""
+    """Records which module could not be traced, so that it is left whole next time."""
 
     def __init__(self, opaque: Opaque) -> None:
         super().__init__(autowrap_functions=opaque.functions)
@@ -82,8 +82,8 @@ class _Tracer(_Patient):
     """Keeps as single nodes: layers, the children of every ``nn.Sequential``, and what asks for ``training``.
 
     A network is traced in eval mode; a module whose code looks at ``self.training`` (dropout, stochastic depth,
-    attention with dropout) would leave its training half behind if it were looked into. A child of an
-    ``nn.Sequential`` that holds blocks itself, a stage, is looked into.
+    attention with dropout) would lose its training half if it were traced into. A child of an ``nn.Sequential`` that
+    holds blocks itself, a stage, is traced into.
     """
 
     def __init__(self, root: nn.Module, opaque: Opaque) -> None:
@@ -121,8 +121,8 @@ def _weighted(block: nn.Module) -> int:
 def trace(network: nn.Module, opaque: Opaque | None = None) -> tuple[fx.Graph, nn.Module]:
     """Return the graph of ``network`` in eval mode, and the module its nodes refer to.
 
-    That module is ``network`` or, where the network drops out by a function call, a twin that shares all its
-    weights and has a layer in place of the call. Checks of a shape (``torch._assert``) are left out: a unit may
+    That module is ``network`` or, if the network applies dropout by a function call, a twin that shares all its weights
+    and has a layer in place of the call. Checks of a shape (``torch._assert``) are left out: a unit may
     be run at another size.
 
     Raises:
@@ -185,7 +185,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _leave_checks_out(graph: fx.Graph) -> None:
-    for node in [found for found in graph.nodes if getattr(found.target, "__name__", "") in _CHECKS]:
+    for node in [call for call in graph.nodes if getattr(call.target, "__name__", "") in _CHECKS]:
         feeding = list(node.all_input_nodes)
         graph.erase_node(node)
         while feeding:
@@ -244,7 +244,7 @@ def copied(module: M, memo: dict[int, Any]) -> M:
 
 
 def _keep_out_of_state(key: str, root: nn.Module, module: nn.Module) -> None:
-    """What the network does not save (some buffers, constants of its code) the unit does not save; fx forgets that."""
+    """Keep out of the unit's state what the network does not save (some buffers, constants), which fx forgets."""
     owner, _, name = key.rpartition(".")
     inside = root.get_submodule(owner)
     if name not in inside._parameters and (name not in inside._buffers or name in inside._non_persistent_buffers_set):
@@ -286,9 +286,9 @@ class _LayerTracer(_Patient):
 
 
 def trace_layers(module: nn.Module, is_layer: Callable[[nn.Module], bool]) -> fx.Graph:
-    """Return the graph of ``module`` down to PyTorch's layers and what ``is_layer`` says; its mode is eval then.
+    """Return the graph of ``module`` down to PyTorch's layers and those that ``is_layer`` accepts; sets eval mode.
 
-    A block that cannot be looked into stays whole.
+    Blocks that cannot be traced into stay whole.
 
     Raises:
         ChainError: ``torch.fx`` cannot trace ``module`` itself.

@@ -1,4 +1,4 @@
-"""Structure and recipe decisions, one a file."""
+"""Structure and recipe decisions, one per file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spaces.plugins import load
 
 
 def registry(task: str | None = None) -> dict[str, Decision[Any]]:
-    """Return every decision by name, in the order in which they are applied; of one ``task``, those that it has."""
+    """Return every decision by name, in the order they are applied; with a ``task``, only its own."""
     loaded: dict[str, Decision[Any]] = load("spaces.decisions", "decision", "ftsearch.decisions")
     if task is not None:
         loaded = {name: decision for name, decision in loaded.items() if not decision.tasks or task in decision.tasks}

@@ -17,12 +17,12 @@ from spaces.errors import ProbeError
 
 Scalar = str | int | float | bool | None
 KEEP = "keep"
-"""In place of a change: none."""
+"""Stands for no change."""
 V = TypeVar("V")
 AS_STUDY = "study"
-"""Value of a recipe decision that leaves the matter to the study file's ``training`` section."""
+"""Value of a recipe decision that defers to the study file's ``training`` section."""
 TRAINING = "training"
-"""Fact of a chain: what the study file's ``training`` section says, by the name of the decision it stands for."""
+"""Fact of a chain: the settings of the study file's ``training`` section, by the name of their decision."""
 
 
 class Stage(IntEnum):
@@ -30,7 +30,7 @@ class Stage(IntEnum):
 
     CUT = 0
     FREEZE = 1
-    """Before the changes of what is left: they matter only where they may learn."""
+    """Before changes to the remaining units, which matter only where they may learn."""
     RESHAPE = 2
     INSERT = 3
     HEAD = 4
@@ -38,15 +38,15 @@ class Stage(IntEnum):
 
 
 class Suggest(Protocol):
-    """Where values come from: an Optuna trial, a fixed set of parameters, a random draw.
+    """A source of values: an Optuna trial, a fixed set of parameters, a random draw.
 
-    ``prior`` is what the decision believes of the value before a study has results, with its reason in its file.
+    ``prior`` is the decision's belief about the value before a study has results; its file gives the reason.
     """
 
     def integer(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None
     ) -> int:
-        """Return a whole number in ``low..high``, both included."""
+        """Return an integer in ``low..high``, both included."""
 
     def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
         """Return a number in ``low..high``, both included."""
@@ -63,16 +63,16 @@ class NotApplicable:
 
 
 class Decision(ABC, Generic[V]):
-    """One thing that may be changed. A file of this room defines one and ends with ``decision = ...()``.
+    """One thing that may be changed. Each file of this package defines one and ends with ``decision = ...()``.
 
     Class attributes:
         name: the file's name, the key under ``space:`` in a study file and the prefix of its parameters.
-        stage: when its edit is applied; ``rank`` orders the decisions of a stage, those of equal rank go by name.
+        stage: when its edit is applied; decisions of a stage are ordered by ``rank``, then by name.
         options: a frozen dataclass with defaults for every field: the range a study file may give.
-            It checks itself in ``__post_init__`` (``ValueError``, one line) and forbids unknown keys
+            It validates itself in ``__post_init__`` (``ValueError``, one line) and forbids unknown keys
             by ``__pydantic_config__ = {"extra": "forbid"}``.
         tasks: names of the tasks that have this decision (pyramid levels of detection); empty for all.
-        usual: whether studies of these tasks open it where their file names no space.
+        usual: whether studies of these tasks open it if their file names no space.
     """
 
     name: ClassVar[str]
@@ -88,15 +88,15 @@ class Decision(ABC, Generic[V]):
         fake tensors, or why nothing may be chosen. The result is handed to ``sample`` as it is."""
 
     def narrow(self, choices: Any, chain: Chain) -> Any:
-        """Return what of ``choices`` matters on ``chain``, to which the decisions before this one were applied.
+        """Return the part of ``choices`` that matters on ``chain``, to which earlier decisions were applied.
 
-        A parameter that has no effect there shall not be asked for (no learning rate of a frozen backbone).
+        Parameters without effect there must not be asked for (the learning rate of a frozen backbone, for example).
         """
         return choices
 
     @abstractmethod
     def baseline(self, chain: Chain) -> V:
-        """Return the value of the plain recipe: nothing changed, or what a tutorial would do."""
+        """Return the value of the plain recipe: no change, or what a tutorial would do."""
 
     @abstractmethod
     def sample(self, suggest: Suggest, choices: Any) -> V:
@@ -105,20 +105,20 @@ class Decision(ABC, Generic[V]):
 
     @abstractmethod
     def params(self, value: V, choices: Any) -> Mapping[str, Scalar] | None:
-        """Return the parameters with which ``sample`` gives ``value``; None if the range lacks it."""
+        """Return the parameters with which ``sample`` returns ``value``; None if the range lacks it."""
 
     def extremes(self, choices: Any, chain: Chain) -> tuple[V, V]:
-        """Return the values of the smallest and the largest network; the plain recipe's where it does not matter."""
+        """Return the values of the smallest and the largest network; the plain recipe's if size is unaffected."""
         plain = self.baseline(chain)
         return plain, plain
 
     def touches(self, choices: Any, chain: Chain) -> Sequence[str]:
-        """Return the names of the units that a choice may change; empty for what concerns the whole network."""
+        """Return the names of the units that a choice may change; empty if it concerns the whole network."""
         return ()
 
     def variants(self, choices: Any, chain: Chain) -> Sequence[V]:
-        """Return every single change of the pretrained function that may be chosen, for `plan` to measure how far
-        it moves the features; empty where there is none, or nothing to compare."""
+        """Return every single change of the pretrained function that may be chosen, so that `plan` can measure how far
+        it moves the features; empty if there is none, or nothing to compare."""
         return ()
 
     def keeps_function(self, value: V, chain: Chain) -> bool:
@@ -126,37 +126,37 @@ class Decision(ABC, Generic[V]):
         return True
 
     def settle(self, value: V, chain: Chain) -> V:
-        """Return ``value`` as it stands on ``chain``, to which the decisions before this one were applied.
+        """Return ``value`` in its canonical form on ``chain``, to which the decisions before this one were applied.
 
-        Two values with which the same network is trained in the same way settle to the same one, the nearest to the
-        plain recipe: a freeze depth is no larger than the units that are left, a larger kernel where nothing learns
-        (its ring of zeros would stay) is no change. What settles away is not named, hashed or reported to the sampler.
+        Values that train the same network in the same way settle to the same one, the nearest to the plain recipe: a
+        freeze depth is at most the number of remaining units; a larger kernel where nothing learns (its ring of zeros
+        would stay) is no change. What settles away is not named, hashed or reported to the sampler.
         """
         return value
 
     def reconcile(self, values: Mapping[str, Any], chain: Chain, opened: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the values by which this decision says alone what it and others now say together; often none.
+        """Return values with which this decision alone expresses what it and others now express together; often none.
 
         Args:
             values: of all decisions, each settled.
-            chain: with all of them applied.
+            chain: with all values applied.
             opened: choices of the decisions that are open.
         """
         return {}
 
     def moot(self, values: Mapping[str, Any], chain: Chain) -> Collection[str]:
-        """Return the names of decisions that have no effect at all beside this value: plain, and not asked for."""
+        """Return the names of decisions that have no effect given this value: they stay plain and are not asked for."""
         return ()
 
     @abstractmethod
     def apply(self, chain: Chain, value: V) -> Chain:
-        """Return ``chain`` with the edit made; pure. Decisions of the head and the recipe return it as it is."""
+        """Return ``chain`` with the edit made; pure. Decisions about the head and the recipe return it unchanged."""
 
     def meant(self, wish: Json, chain: Chain, choices: Any) -> V | None:
         """Return the value that a candidate described for any backbone (a portfolio's member) has on ``chain``.
 
-        ``wish`` is a value in JSON form, of a mapping only what it cares about, in words of meaning where a place is
-        named (``last`` for the last stage) and in shares where units are counted. None where it means nothing here.
+        ``wish`` is a value in JSON form; a mapping may hold only the fields that matter, places are named by meaning
+        (``last`` for the last stage), and counts of units are given as shares. None if it has no meaning here.
         """
         plain = self.dump(self.baseline(chain))
         both = isinstance(wish, Mapping) and isinstance(plain, Mapping)
@@ -164,7 +164,7 @@ class Decision(ABC, Generic[V]):
 
     @abstractmethod
     def words(self, value: V, chain: Chain) -> str:
-        """Return the value in words for people, ``first 10 of 19 units frozen``; empty when nothing changes.
+        """Return the value in words for people, ``first 10 of 19 units frozen``; empty if nothing changes.
         ``chain`` is the chain this decision was applied to."""
 
     @abstractmethod
@@ -173,22 +173,22 @@ class Decision(ABC, Generic[V]):
 
     @abstractmethod
     def parse(self, data: Json) -> V:
-        """Read what ``dump`` wrote. Raises CandidateError when the data is not of this decision."""
+        """Read what ``dump`` wrote. Raises CandidateError if the data are not this decision's."""
 
 
 def of_study(decision: str, chain: Chain) -> Any:
-    """Return what the study file's ``training`` section says of a recipe decision; None where there is no study."""
+    """Return the study file's ``training`` setting for a recipe decision; None without a study."""
     recipe = chain.facts.get(TRAINING)
     return recipe.get(decision) if isinstance(recipe, Mapping) else None
 
 
 def nearest(number: float, offered: Sequence[Any]) -> Any:
-    """Return that of the numbers ``offered`` that comes nearest, in proportion."""
+    """Return the number among ``offered`` that is nearest in proportion."""
     return min(offered, key=lambda known: abs(math.log(known / number)))
 
 
 def sample_slots(suggest: Suggest, name: str, options: Sequence[str], slots: int, kept: float) -> tuple[str, ...]:
-    """Return up to ``slots`` of ``options``, in their order; each slot is asked for only while the last was used.
+    """Return up to ``slots`` of ``options``, in order; each slot is asked for only if the previous one was used.
 
     ``kept``: prior probability of no (further) change.
     """
@@ -202,7 +202,7 @@ def sample_slots(suggest: Suggest, name: str, options: Sequence[str], slots: int
 
 
 def slot_params(name: str, chosen: Sequence[str], options: Sequence[str], slots: int) -> dict[str, Scalar] | None:
-    """Return the parameters with which ``sample_slots`` gives ``chosen``; None when it cannot."""
+    """Return the parameters with which ``sample_slots`` returns ``chosen``; None if there are none."""
     if len(chosen) > slots or any(option not in options for option in chosen):
         return None
     filled = [*chosen, *[KEEP] * (len(chosen) < slots)]
@@ -210,7 +210,7 @@ def slot_params(name: str, chosen: Sequence[str], options: Sequence[str], slots:
 
 
 def keeps_shape(chain: Chain, changed: Chain) -> bool:
-    """Return whether every unit of ``changed`` runs and gives the shape that ``chain``'s gives, unit by unit."""
+    """Return whether every unit of ``changed`` runs and has the output shape of the same unit in ``chain``."""
     shape = chain.input_shape
     for old, new in zip(chain, changed, strict=True):
         after = probe.run(old.module, shape).out_shape
@@ -225,7 +225,7 @@ def keeps_shape(chain: Chain, changed: Chain) -> bool:
 
 
 def multiply_adds(chain: Chain) -> int | None:
-    """Return the multiply-adds of one forward pass of one sample; None when the chain does not run."""
+    """Return the multiply-adds of one forward pass of one sample; None if the chain does not run."""
     try:
         return sum(facts.macs for facts in probe.describe(chain))
     except ProbeError:

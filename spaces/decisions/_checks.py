@@ -1,4 +1,4 @@
-"""Checks values of study files and candidates; every error is one line that names the field."""
+"""Checks values in study files and candidates; every error is one line that names the field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check_range(name: str, low: float, high: float | None, *, least: float = 0) 
     """Check a range of a study file.
 
     Raises:
-        ValueError: it is upside down, or begins below ``least``.
+        ValueError: it is reversed, or begins below ``least``.
     """
     if not all(math.isfinite(end) for end in (low, 0 if high is None else high)):
         raise ValueError(f"{name}: must be finite numbers, got {low:g} to {'the end' if high is None else f'{high:g}'}")
@@ -43,7 +43,7 @@ def check_choices(name: str, given: Sequence[Any], allowed: Sequence[Any] | None
     """Check a list of a study file.
 
     Raises:
-        ValueError: it is empty, has something twice, or something that is not among ``allowed``.
+        ValueError: it is empty, or has a duplicate or an item that is not in ``allowed``.
     """
     if not given:
         raise ValueError(f"{name}: the list is empty; name at least one")
@@ -59,13 +59,13 @@ _MOST = 1 << 16
 
 
 def read_number(decision: str, data: Json, *, whole: bool = False, least: float = 0, most: float | None = None) -> Any:
-    """Return ``data`` if it is a finite number in ``least..most`` that is no boolean.
+    """Return ``data`` if it is a finite number in ``least..most`` and not a boolean.
 
-    Whole numbers are at most 65536 where ``most`` says nothing: a network of more would not fit into any memory, and
-    candidates come from files of others too.
+    By default integers are at most 65536: larger networks would not fit into any memory, and candidates may come from
+    other people's files.
 
     Raises:
-        CandidateError: it is something else.
+        CandidateError: it is anything else.
     """
     most = _MOST if whole and most is None else most
     is_number = isinstance(data, int if whole else int | float) and not isinstance(data, bool)
@@ -77,7 +77,7 @@ def read_number(decision: str, data: Json, *, whole: bool = False, least: float 
 
 
 def rounded(number: float, low: float, high: float) -> float:
-    """Return ``number`` to four digits, inside ``low..high``: what people read is exactly what is trained."""
+    """Return ``number`` rounded to four digits, inside ``low..high``, so that people read exactly what is trained."""
     return min(max(float(f"{number:.4g}"), low), high)
 
 
@@ -85,7 +85,7 @@ def read_names(decision: str, data: Json) -> tuple[str, ...]:
     """Return a list of names as a tuple.
 
     Raises:
-        CandidateError: it is something else.
+        CandidateError: it is anything else.
     """
     is_list = isinstance(data, list | tuple) and all(isinstance(name, str) for name in data)
     if not is_list or len(set(data)) < len(data):
@@ -105,10 +105,10 @@ def read_choice(decision: str, data: Json, allowed: Sequence[Scalar]) -> Any:
 
 
 def read_fields(decision: str, data: Json, kind: type[T]) -> T:
-    """Return the frozen dataclass ``kind`` made from a mapping with exactly its fields; lists become tuples.
+    """Return an instance of the frozen dataclass ``kind`` from a mapping with exactly its fields; lists become tuples.
 
     Raises:
-        CandidateError: ``data`` is no mapping, or its keys are not those of ``kind``.
+        CandidateError: ``data`` is not a mapping, or its keys are not those of ``kind``.
     """
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # every caller gives a dataclass
     if not isinstance(data, Mapping) or set(data) != set(names):

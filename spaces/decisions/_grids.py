@@ -1,4 +1,4 @@
-"""Position embeddings of a chain resampled for another grid of patches."""
+"""Resamples a chain's position embeddings for another grid of patches."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from spaces.surgery.edits import mirror
 
 
 def rescale(chain: Chain, scale: tuple[float, float]) -> Chain:
-    """Return ``chain`` with its position embeddings laid out for ``scale`` times as many patches down and across.
+    """Return ``chain`` with position embeddings for ``scale`` times as many patches along height and width.
 
-    Chains without position embeddings, and units without them, are left as they are.
+    Chains and units without position embeddings are left unchanged.
     """
     moved: list[Positions] = []
     known = chain.facts.get("positions", ())

@@ -1,4 +1,4 @@
-"""Priors of decisions, used before a study has results; each is stated where the decision asks for a value."""
+"""Priors of decisions, used before a study has results; each decision states its own where it asks for a value."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Categorical:
-    """Probabilities of single values; the others share what is left alike."""
+    """Probabilities of single values; the others share the rest equally."""
 
     of: Mapping[Any, float]
 
     def weights(self, choices: Sequence[Any]) -> list[float]:
-        """Return a weight for each of ``choices``: those that are not offered leave theirs to the rest."""
+        """Return a weight for each of ``choices``; values that are not offered leave theirs to the rest."""
         others = sum(choice not in self.of for choice in choices)
         left = max(1.0 - sum(self.of.values()), 0.0) / others if others else 0.0
         shares = [self.of.get(choice, left) for choice in choices]
@@ -25,18 +25,18 @@ class Categorical:
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """A normal distribution, cut off at the ends of the range.
+    """A normal distribution, truncated at the ends of the range.
 
     Attributes:
         center: the field's default.
-        spread: standard deviation; of a number on a log scale it is a factor, 2 for "half to twice as much".
+        spread: standard deviation; on a log scale a factor, 2 for "half to twice as much".
     """
 
     center: float
     spread: float
 
     def draw(self, chance: random.Random, low: float, high: float, *, log: bool) -> float:
-        """Return a number in ``low..high``; from the nearer end where the centre lies far outside."""
+        """Return a number in ``low..high``; near the closer end if the centre lies far outside."""
         center = min(max(self.center, low), high)
         for _ in range(_TRIES):
             step = chance.gauss(0.0, 1.0)
@@ -51,5 +51,5 @@ _TRIES = 64
 
 
 def mostly(value: Any, share: float) -> Categorical:
-    """Return the prior of which ``value`` has the probability ``share``."""
+    """Return the prior that gives ``value`` the probability ``share``."""
     return Categorical({value: share})

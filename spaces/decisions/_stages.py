@@ -1,4 +1,4 @@
-"""Stages of a backbone by name, which say where a change is made."""
+"""Stages of a backbone by name, the places at which changes are made."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from spaces.chains.chain import Chain
 from spaces.errors import CandidateError
 
 NOWHERE, EVERYWHERE = "none", "all"
-"""In place of a stage's name: no unit, and every unit."""
+"""Stand in for a stage's name: no unit, and every unit."""
 LAST, LAST_TWO = "last", "last_two"
-"""In place of a stage's name where no backbone is known: its last one, its last two."""
+"""Stand in for a stage's name before a backbone is known: the last one, the last two."""
 _BLOCKS, _FEWEST_STAGES = 4, 3
 
 
 def with_stages(chain: Chain) -> Chain:
-    """Return ``chain`` remembering its stages, so that they keep their names whatever is edited later."""
+    """Return ``chain`` with its stages recorded, so that they keep their names through later edits."""
     return replace(chain, facts={**chain.facts, "stages": stages(chain)})
 
 
 def stages(chain: Chain) -> Mapping[str, tuple[str, ...]]:
     """Return the units of every stage by the stage's name, which is its first unit's.
 
-    A stage begins where the feature maps become smaller. Networks whose maps keep their size (vision transformers)
-    are split into four blocks of consecutive units instead.
+    A stage begins where feature maps become smaller. Networks whose maps keep their size (vision transformers) are
+    split into four blocks of consecutive units instead.
     """
     known = chain.facts.get("stages")
     if isinstance(known, Mapping):
@@ -46,7 +46,7 @@ def stages(chain: Chain) -> Mapping[str, tuple[str, ...]]:
 
 
 def units_at(decision: str, where: str, chain: Chain) -> list[int]:
-    """Return the indices in ``chain`` of the units meant by ``where``: a stage's name, ``all`` or ``none``.
+    """Return the indices in ``chain`` of the units at ``where``: a stage's name, ``all`` or ``none``.
 
     Raises:
         CandidateError: no such stage.
@@ -64,7 +64,7 @@ def units_at(decision: str, where: str, chain: Chain) -> list[int]:
 
 
 def narrowest_stage(where: str, indices: Sequence[int], chain: Chain) -> str:
-    """Return the stage that holds all units at ``indices``, or ``none`` where there are none; else ``where``."""
+    """Return the stage that holds all units at ``indices``, ``none`` if there are no units; else ``where``."""
     if not indices:
         return NOWHERE
     names = {chain.units[index].name for index in indices}
@@ -72,7 +72,7 @@ def narrowest_stage(where: str, indices: Sequence[int], chain: Chain) -> str:
 
 
 def stage_meant(where: str, chain: Chain) -> str:
-    """Return the stage that ``last`` or ``last_two`` (the first of them) stands for; other names as they are."""
+    """Return the stage that ``last`` or ``last_two`` (its first one) stands for; other names unchanged."""
     names = list(stages(chain))
     return {LAST: names[-1], LAST_TWO: names[-2:][0]}.get(where, where)
 

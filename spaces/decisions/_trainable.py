@@ -1,4 +1,4 @@
-"""Which parameters of a unit are trained: a choice about the others would change nothing."""
+"""Which parameters of a unit are trained; choices about the others would change nothing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from spaces.chains.segments import is_norm_layer
 from spaces.surgery import low_rank
 
 _MOVED_BY_MODE = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
-"""Layers that compute something else in training mode, whether or not their parameters learn."""
+"""Layers that compute differently in training mode, whether or not their parameters learn."""
 
 
 def learning(unit: Unit, module: nn.Module | None = None) -> Iterator[nn.Parameter]:
-    """Yield the pretrained parameters of ``unit`` that its state lets learn, in ``module`` (the unit's own by default).
+    """Yield the pretrained parameters of ``unit`` that learn in its state, in ``module`` (by default the unit's own).
 
-    A matrix with a low-rank update does not: the update learns in its place.
+    A matrix with a low-rank update is not among them: the update learns in its place.
     """
     if unit.trainable is Trainable.NONE:
         return
@@ -39,7 +39,7 @@ def _meant(unit: Unit, module: nn.Module) -> Iterator[nn.Parameter]:
 
 
 def learns(unit: Unit) -> bool:
-    """Return whether anything in ``unit`` learns: pretrained weights, or what was put into it."""
+    """Return whether anything in ``unit`` learns: pretrained weights, or what was inserted."""
     return bool(unit.extra) or any(True for _ in learning(unit))
 
 
@@ -53,5 +53,5 @@ def may_freeze(unit: Unit) -> bool:
 
 
 def effect(chain: Chain) -> tuple[tuple[frozenset[int], bool], ...]:
-    """Return for every unit which parameters learn and whether it moves: equal for chains that learn the same."""
+    """Return for every unit which parameters learn and whether statistics move: equal for chains that train alike."""
     return tuple((frozenset(id(parameter) for parameter in learning(unit)), may_freeze(unit)) for unit in chain)

@@ -1,4 +1,4 @@
-"""Sizes and ratios of the boxes that a detector starts from."""
+"""Sizes and ratios of a detector's anchors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RATIOS: Mapping[str, tuple[float, ...]] = {
     "three": (0.5, 1.0, 2.0),
     "five": (0.33, 0.5, 1.0, 2.0, 3.0),
 }
-"""Height over width."""
+"""Aspect ratios: height over width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Anchors:
     """Anchors of a detector.
 
     Attributes:
-        source: ``usual``, the detector's own sizes a level; ``data``, sizes and ratios that follow the training boxes.
-        scale: by which all sizes are multiplied.
+        source: ``usual``, the detector's own sizes per level; ``data``, sizes and ratios fitted to the training boxes.
+        scale: factor of all sizes.
         ratios: a name of ``RATIOS``; ``data`` brings its own.
     """
 
@@ -65,7 +65,7 @@ class Choices:
 
 
 class AnchorBoxes(Decision[Anchors]):
-    """Boxes that no anchor overlaps by half are hardly learnt; FCOS has no anchors."""
+    """Boxes that no anchor overlaps by half are hardly learnt. FCOS has no anchors."""
 
     name, stage, options = "anchors", Stage.HEAD, Range
     tasks = ("detection",)

@@ -1,4 +1,4 @@
-"""How strongly training images are varied."""
+"""How strongly training images are augmented."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spaces.decisions._prior import Categorical
 from spaces.errors import CandidateError
 
 PRIOR = Categorical({"light": 0.5, "medium": 0.25})
-"""Crops and mirroring; strong variation pays with longer training than a trial has."""
+"""Prior: crops and mirroring; stronger augmentation needs longer training than a trial has."""
 STRENGTHS = ("none", "light", "medium", "strong", "randaugment")
 
 
@@ -22,7 +22,7 @@ STRENGTHS = ("none", "light", "medium", "strong", "randaugment")
 class Range:
     """Strengths that may be tried, of ``none``, ``light``, ``medium``, ``strong`` and ``randaugment``.
 
-    Whether images may be mirrored stays with the study file's ``training.flip``.
+    Whether images may be mirrored is set by the study file's ``training.flip``.
     """
 
     strengths: tuple[str, ...] = ("light", "medium", "strong")
@@ -34,7 +34,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Strengths that may be chosen, and the study file's own; None where there is no study."""
+    """Strengths that may be chosen, and the study file's own; None without a study."""
 
     strengths: tuple[str, ...]
     own: str | None = None

@@ -1,4 +1,4 @@
-"""A second, shallow classifier of pixels behind the last stage but one, for training only."""
+"""A second, shallow pixel classifier after the last stage but one, for training only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Weights that its loss may have beside the decoder's; 0 is none."""
+    """Weights of its loss relative to the decoder's; 0 for none."""
 
     weights: tuple[float, ...] = (0.0, 0.2, 0.4)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -31,7 +31,7 @@ class Range:
 
 
 class AuxiliaryLoss(Decision[float]):
-    """Supervision in the middle of the backbone, 0.4 times the loss in https://arxiv.org/abs/1612.01105."""
+    """Supervision in the middle of the backbone; its loss counts 0.4 in https://arxiv.org/abs/1612.01105."""
 
     name, stage, options = "auxiliary_loss", Stage.RECIPE, Range
     tasks = ("segmentation",)
@@ -40,7 +40,7 @@ class AuxiliaryLoss(Decision[float]):
         return within
 
     def narrow(self, choices: Range, chain: Chain) -> Range | None:
-        """Return None where nothing in front of the second classifier learns: it would train itself alone."""
+        """Return None if nothing before the second classifier learns: it would train only itself."""
         return choices if _teaches(chain) else None
 
     def settle(self, value: float, chain: Chain) -> float:
@@ -73,7 +73,7 @@ class AuxiliaryLoss(Decision[float]):
 
 
 def _teaches(chain: Chain) -> bool:
-    """Return whether anything learns up to where the second classifier stands: the last stage of maps but one."""
+    """Return whether anything learns up to the second classifier, after the last stage of maps but one."""
     maps = [(facts.reduction, place) for place, facts in enumerate(probe.describe(chain)) if len(facts.out_shape) > 1]
     ends = sorted(dict(maps).values())
     place = ends[-2 if len(ends) > 1 else -1] if ends else -1

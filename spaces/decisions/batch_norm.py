@@ -20,7 +20,7 @@ STATISTICS = (AUTO, FROZEN, MOVING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """What statistics may do, of ``auto``, ``frozen`` and ``moving``."""
+    """Treatments of the statistics, of ``auto``, ``frozen`` and ``moving``."""
 
     statistics: tuple[str, ...] = (MOVING, FROZEN)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -32,11 +32,11 @@ class Range:
 class BatchNorm(Decision[str]):
     """``frozen``: mean and variance stay those of pretraining; scale and shift learn like other parameters.
 
-    ``moving``: every training batch is normalised by its own statistics, of which validation uses a moving average.
-    On a few hundred images their noise and the change from what the pretrained weights know cost more than they give.
-    But they also keep gradients in bounds, without which SGD diverges at rates that it bears otherwise: ``auto``, the
-    plain recipe's, is frozen under AdamW and moving under SGD. Statistics that no data were ever seen for, those of a
-    network from scratch or of a new block, always move.
+    ``moving``: every training batch is normalised by its own statistics, and validation uses their moving average.
+    On a few hundred images their noise, and the change from pretraining, cost more than they gain. But they also
+    bound gradients, without which SGD diverges at rates that it otherwise bears: ``auto``, the plain recipe's value,
+    is frozen under AdamW and moving under SGD. Statistics that never saw data, in a network from scratch or a new
+    block, always move.
     """
 
     name, stage, options = "batch_norm", Stage.RECIPE, Range
@@ -51,7 +51,7 @@ class BatchNorm(Decision[str]):
         return within.statistics
 
     def narrow(self, choices: tuple[str, ...], chain: Chain) -> tuple[str, ...] | None:
-        """Return None where no unit learns: all of them run as in validation then."""
+        """Return None if no unit learns: all of them then run as in validation."""
         return choices if any(learns(unit) for unit in chain) else None
 
     def baseline(self, chain: Chain) -> str:
@@ -82,7 +82,7 @@ class BatchNorm(Decision[str]):
 
 
 def keeps_statistics(values: Mapping[str, Any]) -> bool:
-    """Return whether batch norms of units that learn keep their statistics, for the value of every decision."""
+    """Return whether batch norms in learning units keep their statistics, given the values of all decisions."""
     value = values.get("batch_norm", MOVING)  # tasks without the decision train as PyTorch does
     return bool(value == FROZEN or (value == AUTO and values["optimizer"].name == "adamw"))
 

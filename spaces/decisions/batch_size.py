@@ -1,4 +1,4 @@
-"""How many samples a training step takes."""
+"""The number of samples in a training step."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Sizes that may be chosen, and the study file's own; None where there is no study."""
+    """Sizes that may be chosen, and the study file's own; None without a study."""
 
     sizes: tuple[int, ...]
     own: int | None = None
 
 
 class BatchSize(Decision[int | None]):
-    """Samples a step; None takes the study file's ``training.batch_size``.
+    """Samples per step; None takes the study file's ``training.batch_size``.
 
-    Learning rates are decisions of their own and are not scaled along.
+    Learning rates are decisions of their own and are not scaled with it.
     """
 
     name, stage, options = "batch_size", Stage.RECIPE, Range

@@ -1,4 +1,4 @@
-"""Width and depth of the layers that look at a box."""
+"""Width and depth of the layers that classify a box."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The range, whether width and depth matter to the detector, and what they are where they do not."""
+    """The range, whether the detector has a width and a depth, and their values if it has not."""
 
     within: Range
     has_width: bool = True
@@ -53,7 +53,7 @@ class Choices:
 
 
 class BoxHeadLayers(Decision[BoxHead]):
-    """RetinaNet's own head has a fixed shape: there it drops out; FCOS has a depth only."""
+    """RetinaNet's head has a fixed shape, so that the decision drops out; FCOS has only a depth."""
 
     name, stage, options = "box_head", Stage.HEAD, Range
     tasks = ("detection",)
@@ -66,7 +66,7 @@ class BoxHeadLayers(Decision[BoxHead]):
         return replace(choices, has_width=kind in (None, "faster_rcnn"), has_depth=kind != "retinanet")
 
     def baseline(self, chain: Chain) -> BoxHead:
-        """Return the pretrained detector's own, where the chain is the backbone of one with a box head."""
+        """Return the pretrained detector's own value if the chain is the backbone of one with a box head."""
         own = pretrained_detector(chain.facts)
         return BoxHead(own.linear[-1], len(own.linear)) if own and own.linear else PLAIN
 

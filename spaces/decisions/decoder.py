@@ -1,4 +1,4 @@
-"""How an answer for every pixel is made of the feature maps: the decoder, its width and depth."""
+"""The decoder that turns feature maps into a prediction for every pixel: its kind, width and depth."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Range:
     """Decoders that may be tried.
 
     Attributes:
-        kinds: ``fcn``, ``deeplabv3``, ``lraspp``, ``unet``, or those that other packages bring.
-        widths: channels they may have; ``depths`` 3x3 convolutions, in a U-Net those of every stage.
+        kinds: ``fcn``, ``deeplabv3``, ``lraspp``, ``unet``, or those of other packages.
+        widths: channels; ``depths`` numbers of 3x3 convolutions, in a U-Net those of every stage.
     """
 
     kinds: tuple[str, ...] = ("fcn", "deeplabv3", "lraspp", "unet")
@@ -43,14 +43,14 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The range, with the decoders that make a difference on this backbone."""
+    """The range, with the decoders that differ on this backbone."""
 
     within: Range
     kinds: tuple[str, ...]
 
 
 class DecoderDecision(Decision[DecoderChoice]):
-    """FCN, DeepLabV3, LR-ASPP or U-Net, how wide and how deep; the depth is asked for where there is one."""
+    """FCN, DeepLabV3, LR-ASPP or U-Net, with its width and, if it has one, its depth."""
 
     name, stage, options = "decoder", Stage.HEAD, Range
     tasks = ("segmentation",)
@@ -123,7 +123,7 @@ class DecoderDecision(Decision[DecoderChoice]):
 
 
 def _plain(kind: str, width: int, depth: int) -> DecoderChoice:
-    """Return the choice with one layer where the decoder has none to choose: equal networks are equal values."""
+    """Return the choice, with one layer if the decoder has no depth, so that equal networks are equal values."""
     return DecoderChoice(kind, width, depth if decoders()[kind].layered else 1)
 
 

@@ -1,4 +1,4 @@
-"""Which kind of detector stands on the feature pyramid."""
+"""The kind of detector on top of the feature pyramid."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Range:
 class Detector(Decision[str]):
     """Two stages (Faster R-CNN), or one with anchors (RetinaNet) or without (FCOS).
 
-    The chain remembers the kind as its fact ``detector``, so that decisions which only some kinds have drop out.
+    The chain records the kind as its fact ``detector``, so that decisions that only some kinds have drop out.
     """
 
     name, stage, options, rank = "detector", Stage.HEAD, Range, -1
@@ -42,7 +42,7 @@ class Detector(Decision[str]):
         return within
 
     def baseline(self, chain: Chain) -> str:
-        """Return the pretrained detector's kind, where the chain is the backbone of one."""
+        """Return the pretrained detector's kind if the chain is the backbone of one."""
         own = pretrained_detector(chain.facts)
         return own.kind if own else PLAIN
 

@@ -18,11 +18,11 @@ _MOST = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Largest shares that may be dropped; 0 switches a kind off.
+    """Largest rates; 0 switches a kind off.
 
     Attributes:
-        head: of the inputs of every linear layer of the head.
-        depth: of the samples for which the last residual unit is skipped (earlier ones proportionally less).
+        head: of dropout before every linear layer of the head.
+        depth: share of samples that skip the last residual unit (proportionally less for earlier ones).
     """
 
     head: float = 0.5
@@ -36,7 +36,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class DropoutRates:
-    """Shares dropped while training: of the head's inputs, and of the last residual unit's samples."""
+    """Rates during training: of the head's inputs, and of samples in the last residual unit."""
 
     head: float = 0.0
     depth: float = 0.0
@@ -58,7 +58,7 @@ class Dropout(Decision[DropoutRates]):
         return within
 
     def narrow(self, choices: Range, chain: Chain) -> Range:
-        """Return ``choices`` without stochastic depth where no residual unit learns."""
+        """Return ``choices`` without stochastic depth if no residual unit learns."""
         if choices.depth and not any(not unit.is_frozen and probe.residual(unit.module) for unit in chain):
             return replace(choices, depth=0.0)
         return choices

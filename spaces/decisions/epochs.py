@@ -1,4 +1,4 @@
-"""What share of the study's epochs a candidate is trained for."""
+"""The share of the study's epochs that a candidate is trained for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spaces.errors import CandidateError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Shares of ``training.epochs`` that may be tried, above 0 and at most 1; at least one epoch is always run."""
+    """Shares of ``training.epochs`` that may be tried, above 0 and at most 1; at least one epoch always runs."""
 
     shares: tuple[float, ...] = (0.25, 0.5, 1.0)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -29,7 +29,7 @@ class Range:
 
 
 class Epochs(Decision[float]):
-    """Training length as a share of the study file's ``training.epochs``; the schedule is scaled along."""
+    """Training length as a share of the study file's ``training.epochs``; the schedule is scaled with it."""
 
     name, stage, options = "epochs", Stage.RECIPE, Range
 

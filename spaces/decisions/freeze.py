@@ -1,4 +1,4 @@
-"""How many of the first units keep their pretrained weights."""
+"""The number of leading units that keep their pretrained weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spaces.errors import CandidateError, RangeError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Units that may be frozen, counted from the input; ``high`` nothing means all of them."""
+    """Numbers of units that may be frozen, counted from the input; by default up to all of them."""
 
     low: int = 0
     high: int | None = None
@@ -40,10 +40,10 @@ class Freeze(Decision[int]):
         return 0
 
     def narrow(self, choices: tuple[int, int], chain: Chain) -> tuple[int, int] | None:
-        """Return the depths that the units left allow; None where a pattern has frozen units already."""
+        """Return the depths that the remaining units allow; None if a pattern has frozen units already."""
         if any(unit.trainable is Trainable.NONE for unit in chain):
             return None
-        # Norm layers or biases alone: with everything frozen it would be the pattern `head`.
+        # Only norm layers or biases: with everything frozen, it would be the pattern `head`.
         most = len(chain) - any(unit.trainable is not Trainable.ALL for unit in chain)
         return min(choices[0], most), min(choices[1], most)
 
@@ -56,15 +56,15 @@ class Freeze(Decision[int]):
         return {self.name: value} if choices[0] <= value <= choices[1] else None
 
     def settle(self, value: int, chain: Chain) -> int:
-        """Return the fewest leading units that leave the same to learn: a skipped block has nothing to freeze."""
+        """Return the fewest leading units with the same effect: a skipped block has nothing to freeze."""
         value = min(value, len(chain))
         while value and not may_freeze(chain.units[value - 1]):
             value -= 1
         return value
 
     def reconcile(self, values: Mapping[str, Any], chain: Chain, opened: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a freeze depth for a pattern that lets just the last units learn, or none; else the pattern ``head``
-        for one that lets nothing learn, whatever froze the rest."""
+        """Return a freeze depth for a pattern in which only the last units learn, or none; else the pattern ``head``
+        for one in which nothing learns, whatever froze the rest."""
         free = replace(chain, units=tuple(replace(unit, trainable=Trainable.ALL) for unit in chain))
         pattern = values.get("pattern")
         if pattern is None or pattern.kind == "all":
@@ -88,7 +88,7 @@ class Freeze(Decision[int]):
         return replace(chain, units=frozen + chain.units[value:])
 
     def meant(self, wish: Json, chain: Chain, choices: Any) -> int:
-        """Return the units of a share of all, or all those before the stage that is named (``last``)."""
+        """Return that share of all units, or all units before the named stage (``last``)."""
         if isinstance(wish, str):
             return units_at(self.name, stage_meant(wish, chain), chain)[0]
         return round(float(wish) * len(chain))
@@ -107,16 +107,16 @@ class Freeze(Decision[int]):
 
 
 def prior(most: int) -> Categorical:
-    """Return it: everything trained or a linear probe a little likelier than any depth between (Kornblith 2019,
-    https://arxiv.org/abs/1805.08974: both win, by the data)."""
+    """Return the prior: full training and a linear probe are a little likelier than any depth between (Kornblith 2019,
+    https://arxiv.org/abs/1805.08974: either wins, depending on the data)."""
     return Categorical({0: 0.3, most: 0.15}) if most else Categorical({})
 
 
 def bounds(name: str, low: int, high: int | None, most: int) -> tuple[int, int]:
-    """Return ``low, high`` on a chain that allows ``most``.
+    """Return ``low, high`` on a chain that allows up to ``most``.
 
     Raises:
-        RangeError: the study file asks for more than there is.
+        RangeError: the study file asks for more units than there are.
     """
     if low > most or (high is not None and high > most):
         raise RangeError(

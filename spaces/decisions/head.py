@@ -26,10 +26,10 @@ class Range:
     """Heads that may be tried.
 
     Attributes:
-        hidden: hidden layers at most; ``widths`` how many neurons each may have.
+        hidden: most hidden layers; ``widths`` numbers of neurons of each.
         pooling: of feature maps (``avg``, ``max``, ``avgmax``, ``gem``), of tokens (``cls``, ``mean``,
             ``attention``) or of texts (``max`` too; ``cls`` is the last token of a decoder, also called ``last``);
-            those that do not fit the backbone are passed over. Nothing means a usual few.
+            those that do not fit the backbone are ignored. By default a usual few.
     """
 
     hidden: int = 2
@@ -50,7 +50,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The range, with the poolings that these features have (none where they are a vector), and their parameter."""
+    """The range, with the poolings that these features allow (none if they are a vector), and their parameter."""
 
     within: Range
     pooling: tuple[str, ...]
@@ -66,7 +66,7 @@ class Head(Decision[HeadChoice]):
         return _choices(chain, within)
 
     def narrow(self, choices: Choices, chain: Chain) -> Choices:
-        """Return the choices for the features that are left: without their tail some networks end in another kind."""
+        """Return the choices for the remaining features: without their tail, some networks end in another kind."""
         return _choices(chain, choices.within)
 
     def baseline(self, chain: Chain) -> HeadChoice:
@@ -119,7 +119,7 @@ class Head(Decision[HeadChoice]):
             value,
             pooling="avg" if single and pooling == "max" else pooling,
             activation=value.activation if value.widths else _PLAIN.activation,
-            dropout=_PLAIN.dropout,  # the decision `dropout` says it
+            dropout=_PLAIN.dropout,  # set by the decision `dropout`
         )
 
     def apply(self, chain: Chain, value: HeadChoice) -> Chain:
@@ -157,7 +157,7 @@ class Head(Decision[HeadChoice]):
 def _choices(chain: Chain, within: Range) -> Choices:
     features = features_of(chain)
     possible = features.poolings
-    # The token that stands for a whole text is a decoder's last one.
+    # In a decoder, the last token represents the whole text.
     named = ["last" if features.causal and kind == "cls" else kind for kind in within.pooling]
     fitting = tuple(dict.fromkeys(kind for kind in named if kind in possible)) or possible[:1]
     tokens = bool(possible) and possible[0] in TEXT_POOLINGS
@@ -165,13 +165,13 @@ def _choices(chain: Chain, within: Range) -> Choices:
 
 
 def _positions(features: Features) -> int:
-    """Return how many places a feature map has."""
+    """Return the number of positions in a feature map."""
     height, width = features.shape[:2] if features.channels_last else features.shape[-2:]
     return height * width
 
 
 def features_of(chain: Chain) -> Features:
-    """Return what a head on ``chain`` is attached to."""
+    """Return the features that a head on ``chain`` is attached to."""
     shape = probe.output_shape(chain)
     token = chain.facts.get("class_token")
     is_tokens = len(shape) == 2
@@ -185,9 +185,9 @@ def features_of(chain: Chain) -> Features:
 
 
 def attachment(chain: Chain) -> Features:
-    """Return what ``features_of`` does, with every output that a head may tap: the last one at each reduction.
+    """Return ``features_of`` the chain, with every output that a head may tap: the last one at each resolution.
 
-    On a detector's backbone also the outputs that the detector's own pyramid stands on.
+    On a detector's backbone, also the outputs that feed the detector's own pyramid.
     """
     found: dict[str, Tap] = {}
     for index, unit in enumerate(probe.describe(chain)):

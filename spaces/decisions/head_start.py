@@ -1,4 +1,4 @@
-"""Where the last layer of the head starts: solved on the features of the start, or drawn at random."""
+"""How the head's last layer starts: solved on the initial features, or drawn at random."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TRAINING = (
     *("dropout", "augmentation", "batch_norm", "batch_size", "epochs", "label_smoothing", "mixing", "optimizer"),
     *("penalty", "weight_average"),
 )
-"""Decisions about a training that a linear probe does not have."""
+"""Decisions about training, which a linear probe does without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +33,15 @@ class Range:
 
 
 class HeadStart(Decision[str]):
-    """``probe``: the last linear layer is solved on what the rest of the network gives before anything is trained.
+    """``probe``: the last linear layer is solved on the untrained network's features.
 
-    Linear probing, then fine-tuning (https://arxiv.org/abs/2202.10054): a head drawn at random distorts pretrained
-    features while it learns what a solver finds in a second. Hidden layers of the head stay random; the last layer is
-    solved on what they give. Where everything in front of it is frozen, solving it is all the training there is.
+    Linear probing, then fine-tuning (https://arxiv.org/abs/2202.10054): a random head distorts pretrained features
+    while it learns what a solver finds in a second. Hidden layers of the head stay random; the last layer is solved
+    on their output. If everything before it is frozen, solving it is the whole training.
     """
 
     name, stage, options = "head_start", Stage.RECIPE, Range
-    rank = -1  # before the recipe, of which nothing is left where solving is all the training
+    rank = -1  # before the recipe, of which nothing remains if solving is the whole training
     tasks = ("classification", "multilabel", "regression", "text", "text_multilabel", "text_regression")
     usual = False
 
@@ -74,7 +74,7 @@ class HeadStart(Decision[str]):
 
 
 def is_linear_probe(values: Mapping[str, Any], chain: Chain) -> bool:
-    """Return whether solving the last layer is all the training there is: nothing in front of it learns.
+    """Return whether solving the last layer is the whole training, because nothing before it learns.
 
     Optimiser, schedule, penalty, label smoothing, dropout, mixing, augmentation, batch size and epochs then change
     nothing.

@@ -1,4 +1,4 @@
-"""New blocks behind units of the network: they start as the identity and learn beside or instead of what is there."""
+"""New blocks after units of the network, which start as the identity and learn along with the rest or in its place."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Range:
     """Blocks that may be inserted.
 
     Attributes:
-        kinds: ``adapter`` (1x1, a bottleneck) or ``conv`` (3x3 and 1x1; behind feature maps only).
+        kinds: ``adapter`` (1x1, a bottleneck) or ``conv`` (3x3 and 1x1; only after feature maps).
         widths: channels inside a block.
-        everywhere: whether all units may be followed by a block; otherwise one stage's at most.
+        everywhere: whether all units may be followed by a block; otherwise at most those of one stage.
     """
 
     kinds: tuple[str, ...] = adapters.BLOCKS
@@ -41,12 +41,12 @@ class Range:
 
 
 OFF = 0.7
-"""Prior of none: adapters pay most where the rest is frozen (https://arxiv.org/abs/1902.00751)."""
+"""Prior of none: adapters help most if the rest is frozen (https://arxiv.org/abs/1902.00751)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inserted:
-    """Blocks of ``kind`` with ``width`` channels inside, behind the units at ``where`` (``none``, ``all``, a stage)."""
+    """Blocks of ``kind`` with ``width`` channels inside, after the units at ``where`` (``none``, ``all``, a stage)."""
 
     where: str = NOWHERE
     kind: str = ""
@@ -55,7 +55,7 @@ class Inserted:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Places, and the range with only those kinds that fit this network."""
+    """Places, and the range with only the kinds that fit this network."""
 
     places: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -63,7 +63,7 @@ class Choices:
 
 
 class Insert(Decision[Inserted]):
-    """Residual blocks that start as the identity: their last layer is zero. They learn behind frozen units too."""
+    """Residual blocks that start as the identity: their last layer is zero. They learn after frozen units too."""
 
     name, stage, options = "insert", Stage.INSERT, Range
 
@@ -107,7 +107,7 @@ class Insert(Decision[Inserted]):
         return chain
 
     def _places(self, chain: Chain, value: Inserted) -> dict[int, tuple[int, ...]]:
-        """Return the places of the units that get a block, with the shape of what it is given."""
+        """Return the indices of the units that get a block, with the shape of its input."""
         places = units_at(self.name, value.where, chain)
         facts = probe.describe(chain) if places else ()
         shapes = {index: facts[index].out_shape for index in places if not chain.units[index].skipped}

@@ -17,7 +17,7 @@ from spaces.errors import CandidateError
 from spaces.surgery import kernels
 
 LARGEST = 255
-"""Pixels of a kernel's side; candidates come from files of others, too."""
+"""Largest kernel side in pixels; candidates may come from other people's files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Range:
     """Kernel sizes that may be tried, in pixels, odd.
 
     Attributes:
-        stages: how many stages (units of equal resolution) may change in one candidate.
+        stages: most stages (units of equal resolution) that change in one candidate.
     """
 
     sizes: tuple[int, ...] = (3, 5)
@@ -42,7 +42,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """``size@stage`` for every change that runs on this chain; ``slots`` of them may be made at once.
+    """``size@stage`` for every change that runs on this chain; up to ``slots`` of them at once.
 
     ``members``: the units of every stage.
     """
@@ -53,7 +53,7 @@ class Choices:
 
 
 KEPT = 0.85
-"""Prior of no change: the new ring has to be learnt from few images."""
+"""Prior of no change: the new outer ring has to be learnt from few images."""
 
 Kernels = tuple[tuple[str, int], ...]
 """First unit -> kernel size in pixels: all units from there to the end of its stage change to it."""
@@ -62,7 +62,7 @@ Kernels = tuple[tuple[str, int], ...]
 class Kernel(Decision[Kernels]):
     """All square, odd kernels larger than 1 of a stage change to one size.
 
-    Larger kernels only from the stage's first unit on in which weights learn: elsewhere the new ring stays zero.
+    Larger kernels begin at the stage's first unit whose weights learn: elsewhere the new ring would stay zero.
     """
 
     name, stage, options = "kernel", Stage.RESHAPE, Range
@@ -79,7 +79,7 @@ class Kernel(Decision[Kernels]):
         return Choices(changes, within.stages, stages(chain))
 
     def narrow(self, choices: Choices, chain: Chain) -> Choices:
-        """Return no ``choices`` where every one of them is a larger kernel that would not learn."""
+        """Return ``choices`` without changes if all of them are larger kernels that would not learn."""
         if any(self.settle((change,), chain) for change in _read(choices)):
             return choices
         return replace(choices, changes=())
@@ -136,7 +136,7 @@ class Kernel(Decision[Kernels]):
         )
 
     def settle(self, value: Kernels, chain: Chain) -> Kernels:
-        """Return the changes in the order of the chain, each from the first unit on in which it has an effect."""
+        """Return the changes in the order of the chain, each beginning at the first unit in which it has an effect."""
         units = chain.units
         sizes: dict[int, int] = {}
         for first, size in value:
@@ -179,7 +179,7 @@ class Kernel(Decision[Kernels]):
 
 
 def _places(first: str, chain: Chain) -> list[int]:
-    """Return the places of the units from ``first`` to the end of its stage.
+    """Return the indices of the units from ``first`` to the end of its stage.
 
     Raises:
         CandidateError: no such unit.
@@ -192,8 +192,8 @@ def _places(first: str, chain: Chain) -> list[int]:
 
 
 def _matters(unit: Unit, size: int) -> bool:
-    """Return whether kernels of ``size`` change what ``unit`` computes or can learn: a smaller kernel does, the zeros
-    around a larger one only where weights learn."""
+    """Return whether kernels of ``size`` change what ``unit`` computes or can learn: smaller kernels always do, the
+    zeros around larger ones only if weights learn."""
     paths = set(_resizable(unit, size))
     learns = unit.trainable is Trainable.ALL
     return any(learns or conv.kernel[0] > size for conv in _kernels(unit) if conv.path in paths)
@@ -204,7 +204,7 @@ def _read(choices: Choices) -> list[tuple[str, int]]:
 
 
 def _kernels(unit: Unit) -> tuple[probe.Convolution, ...]:
-    """Return the convolutions that look around: square, odd, larger than 1, no patch embedding."""
+    """Return the resizable convolutions: square, odd, larger than 1, not a patch embedding."""
     return tuple(
         conv
         for conv in probe.convolutions(unit.module)
@@ -213,7 +213,7 @@ def _kernels(unit: Unit) -> tuple[probe.Convolution, ...]:
 
 
 def _resizable(unit: Unit, size: int) -> tuple[str, ...]:
-    """Return the paths of the convolutions in ``unit`` that can change to ``size`` and have another."""
+    """Return the paths of the convolutions in ``unit`` that have another size and can change to ``size``."""
     return tuple(
         conv.path
         for conv in _kernels(unit)
@@ -230,7 +230,7 @@ def _resized(unit: Unit, size: int) -> Unit:
 
 
 def _changes(chain: Chain, changed: Chain) -> bool:
-    """Return whether anything changed, and what changed gives the shape it gave."""
+    """Return whether anything changed, with output shapes kept."""
     return changed is not chain and keeps_shape(chain, changed)
 
 

@@ -15,7 +15,7 @@ from spaces.decisions._prior import Normal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Least and most certainty that may be spread, as a share."""
+    """Smallest and largest share of certainty that may be spread."""
 
     low: float = 0.0
     high: float = 0.2

@@ -1,4 +1,4 @@
-"""How many tokens of a text the network is given."""
+"""The number of tokens of a text that the network receives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spaces.decisions._prior import mostly
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Most tokens that may be tried; those from the study's own ``max_length`` on stand for it."""
+    """Token limits that may be tried; those of at least the study's ``max_length`` stand for it."""
 
     tokens: tuple[int, ...] = (32, 64, 128)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -26,7 +26,7 @@ class Range:
 
 
 class Length(Decision[int]):
-    """Longer texts are cut. A text of fewer tokens costs what its own tokens cost: batches are padded to their longest.
+    """Longer texts are truncated. Shorter ones cost only their own tokens: batches are padded to their longest text.
 
     0 stands for the study's own length.
     """
@@ -35,7 +35,7 @@ class Length(Decision[int]):
     tasks = ("text", "tokens", "text_multilabel", "text_regression")
 
     def choices(self, chain: Chain, within: Range) -> dict[int, int] | NotApplicable:
-        """Return the value of every number of tokens that may be chosen."""
+        """Return the value of every limit that may be chosen."""
         if chain.kind != "tokens":
             return NotApplicable("the input is no text")
         own = chain.input_size[1]

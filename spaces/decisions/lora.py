@@ -1,4 +1,4 @@
-"""Low-rank adapters: the pretrained matrices stay, what is learnt is added to them and can be merged at export."""
+"""Low-rank adapters: pretrained matrices stay; learnt updates are added to them and can be merged at export."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Range:
     """Low-rank updates that may be tried.
 
     Attributes:
-        ranks: of the update; layers that it would not make smaller are left alone.
-        scales: what the update is multiplied by (``alpha / rank`` of the paper).
-        everywhere: whether all units may be adapted; otherwise one stage's at most.
+        ranks: of the update; layers with no fewer parameters than their update are left alone.
+        scales: factors of the update (``alpha / rank`` in the paper).
+        everywhere: whether all units may be adapted; otherwise at most those of one stage.
     """
 
     ranks: tuple[int, ...] = (4, 16)
@@ -40,8 +40,8 @@ class Range:
 
 
 OFF = 0.7
-"""Prior of none; else in all units as often as in any one stage: of one number of parameters, those spread over
-more matrices did better (https://arxiv.org/abs/2106.09685, section 7.1)."""
+"""Prior of none; otherwise all units are as likely as any single stage: for a given number of parameters, spreading
+them over more matrices did better (https://arxiv.org/abs/2106.09685, section 7.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Updates:
 class Choices:
     """Places where at least one layer can be adapted, and the range.
 
-    ``sole``: by rank, the only stage in which there is anything to adapt, where it is one; ``none`` without any.
+    ``sole``: by rank, the only stage with anything to adapt, if there is just one; ``none`` if there is none.
     """
 
     places: tuple[str, ...]
@@ -70,7 +70,7 @@ class Choices:
 
 
 class LoRA(Decision[Updates]):
-    """Linear and 1x1 layers keep their weights and get a low-rank update that learns, in frozen units too.
+    """Linear and 1x1 layers keep their weights and get a learnt low-rank update, in frozen units too.
 
     After https://arxiv.org/abs/2106.09685. The update starts as zero.
     """
@@ -120,7 +120,7 @@ class LoRA(Decision[Updates]):
             return {} if choices.is_empty else {"lora.where": NOWHERE}
         within, where = choices.within, value.where
         if where not in choices.places and choices.sole.get(value.rank) == where:
-            where = EVERYWHERE  # which comes to the same
+            where = EVERYWHERE  # which is equivalent
         if where not in choices.places or value.rank not in within.ranks or value.scale not in within.scales:
             return None
         params: dict[str, Scalar] = {"lora.where": where, "lora.rank": value.rank}
@@ -137,8 +137,8 @@ class LoRA(Decision[Updates]):
         return Updates() if where == NOWHERE else replace(value, where=where)
 
     def apply(self, chain: Chain, value: Updates) -> Chain:
-        for place in units_at(self.name, value.where, chain):
-            chain = _adapted(chain, place, value)
+        for index in units_at(self.name, value.where, chain):
+            chain = _adapted(chain, index, value)
         return chain
 
     def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Updates | None:

@@ -1,4 +1,4 @@
-"""Whether training images are mixed with one another, labels in proportion."""
+"""Whether training images, and their labels in proportion, are mixed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = ("none", "mixup", "cutmix")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Kinds that may be tried, and the range of the Beta distribution's parameter that shares are drawn from."""
+    """Kinds that may be tried, and the range of the parameter of the Beta distribution of mixing weights."""
 
     kinds: tuple[str, ...] = KINDS
     mixup: tuple[float, float] = (0.1, 0.8)
@@ -34,12 +34,12 @@ class Range:
 
 
 ALPHAS = {"mixup": Normal(0.2, 0.15), "cutmix": Normal(1.0, 0.3)}
-"""Priors: what the papers take for ImageNet."""
+"""Priors: the papers' values for ImageNet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mixing:
-    """``none``, ``mixup`` or ``cutmix``; a batch's share is drawn from Beta(``alpha``, ``alpha``)."""
+    """``none``, ``mixup`` or ``cutmix``; a batch's mixing weight is drawn from Beta(``alpha``, ``alpha``)."""
 
     kind: str = "none"
     alpha: float = 0.0
@@ -48,7 +48,7 @@ class Mixing:
 class MixingDecision(Decision[Mixing]):
     """mixup (https://arxiv.org/abs/1710.09412) and CutMix (https://arxiv.org/abs/1905.04899).
 
-    Mixed images are new in every step, so a candidate that mixes takes no features from the prefix cache.
+    Mixed images are new in every step, so a candidate that mixes cannot use the prefix cache.
     """
 
     name, stage, options = "mixing", Stage.RECIPE, Range

@@ -34,8 +34,8 @@ class Range:
     Attributes:
         sgd_head: learning rate of the head under SGD with momentum; ``sgd_backbone`` of the trained units.
         adamw_head: the same under AdamW.
-        layer_decay: range of the factor by which the learning rate falls from one unit to the one before.
-        warmup: share of all steps in which learning rates rise from 0; by default ``WARMUP`` of the optimiser.
+        layer_decay: range of the factor by which the learning rate falls from each unit to the one before it.
+        warmup: share of all steps over which learning rates rise from 0; by default the optimiser's ``WARMUP``.
     """
 
     names: tuple[str, ...] = NAMES
@@ -61,18 +61,18 @@ class Range:
             check_number("optimizer.warmup", self.warmup, 0, 0.9)
 
     def warmup_of(self, name: str) -> float:
-        """Return the share of steps in which the learning rates of the optimiser ``name`` rise."""
+        """Return the share of steps over which the learning rates of the optimiser ``name`` rise."""
         return WARMUP[name] if self.warmup is None else self.warmup
 
 
 @dataclass(frozen=True, slots=True)
 class Optimizer:
-    """How parameters move. The defaults are the plain recipe of the tutorials.
+    """Optimiser settings. The defaults are the plain recipe of tutorials.
 
     Attributes:
         lr_head: learning rate of the head; ``lr_backbone`` that of the last unit, each unit before it has
             ``layer_decay`` times that of the one behind.
-        warmup: share of all steps in which learning rates rise from 0.
+        warmup: share of all steps over which learning rates rise from 0.
     """
 
     name: str = "sgd"
@@ -87,30 +87,30 @@ class Optimizer:
 PLAIN = Optimizer()
 WARMUP = {"sgd": 0.0, "adamw": 0.1}
 """Adam's first steps are as long as its rate allows, whatever the gradients are (https://arxiv.org/abs/1908.03265):
-a head that starts solved is lost in them. MobileNetV2's last two stages at 3e-4, 12 epochs, sketches: test accuracy
+they undo a head that starts solved. MobileNetV2's last two stages at 3e-4, 12 epochs, sketches: test accuracy
 0.47 without a warm-up, 0.85 with it; the last stage 0.72 and 0.83."""
 RATES = {
     "sgd": {"lr_head": Normal(1e-2, 2.5), "lr_backbone": Normal(2e-3, 2.5)},
     "adamw": {"lr_head": Normal(2e-4, 2.5), "lr_backbone": Normal(1.5e-4, 2.0)},
 }
 """Priors. SGD: the middle of the 1e-4 to 1e-1 that are searched for fine-tuning (Kornblith 2019,
-https://arxiv.org/abs/1805.08974), the backbone slower than the new head (discriminative rates of ULMFiT,
+https://arxiv.org/abs/1805.08974), the backbone slower than the new head (ULMFiT's discriminative rates,
 https://arxiv.org/abs/1801.06146). AdamW: on the last stage of
-MobileNetV2 3e-4 measured best and 1e-3 too much; a head that starts solved wants no more than 1e-4 to 3e-4."""
+MobileNetV2 3e-4 measured best and 1e-3 too high; a head that starts solved needs no more than 1e-4 to 3e-4."""
 _TEXTS = {"lr_head": Normal(3e-4, 3), "lr_backbone": Normal(3e-5, 1.7)}
 """BERT's authors found 2e-5 to 5e-5 (https://arxiv.org/abs/1810.04805, appendix A.3)."""
 _FEW, _FASTER = 0.34, 2.0
-"""Where no more than so many of the units learn, there is less to break: their rate is so many times as large."""
+"""If at most this share of the units learns, there is less to break: their rate is multiplied by the factor."""
 _LAYER_DECAY = Normal(0.85, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The range, and what learns of the backbone.
+    """The range, and which parts of the backbone learn.
 
     Attributes:
-        backbone: whether anything but the head; ``decays`` whether more than the last unit.
-        share: of the units.
+        backbone: whether anything but the head learns; ``decays`` whether more than the last unit does.
+        share: of the units that learn.
         tokens: whether the network reads texts.
     """
 
@@ -130,8 +130,8 @@ class OptimizerDecision(Decision[Optimizer]):
         return Choices(within)
 
     def narrow(self, choices: Choices, chain: Chain) -> Choices:
-        """Return ``choices`` without a learning rate of the backbone where nothing but the head learns, and without
-        a layer decay where the last unit alone does."""
+        """Return ``choices`` without a backbone learning rate if only the head learns, and without a layer decay if
+        only the last unit does."""
         learning = [learns(unit) for unit in chain]
         share = sum(learning) / max(len(learning), 1)
         tokens = chain.kind == "tokens"
@@ -140,8 +140,8 @@ class OptimizerDecision(Decision[Optimizer]):
     def baseline(self, chain: Chain) -> Optimizer:
         """Return what tutorials do: SGD for images; for texts AdamW at 5e-5, one of the rates of BERT's authors.
 
-        They warm up too, then let rates fall in a line (https://arxiv.org/abs/1810.04805, appendix A.2); half a cosine
-        comes nearest here.
+        They also warm up, then decay linearly (https://arxiv.org/abs/1810.04805, appendix A.2); half a cosine is the
+        nearest schedule here.
         """
         if chain.kind == "tokens":
             return Optimizer("adamw", 5e-5, 5e-5, schedule="cosine", warmup=WARMUP["adamw"])
@@ -200,7 +200,7 @@ class OptimizerDecision(Decision[Optimizer]):
         return chain
 
     def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> Optimizer | None:
-        """Return the optimiser with rates as near as the range allows; its schedule where that is offered."""
+        """Return the optimiser with rates as near as the range allows, and its schedule if that is offered."""
         if choices is None or wish["name"] not in choices.within.names:
             return None
         offered, name = choices.within, wish["name"]
@@ -237,7 +237,7 @@ class OptimizerDecision(Decision[Optimizer]):
 
 
 def _ranges(name: str, choices: Choices) -> dict[str, tuple[float, float, bool]]:
-    """Return the numbers that are asked for: lowest, highest, and whether they are drawn on a log scale."""
+    """Return the numbers to ask for: lowest, highest, and whether they are drawn on a log scale."""
     within = choices.within
     ranges: dict[str, tuple[float, float, bool]] = {
         f"optimizer.{name}.lr_head": (*getattr(within, f"{name}_head"), True)

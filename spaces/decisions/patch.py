@@ -1,4 +1,4 @@
-"""The patch size of vision transformers and of other networks that begin by cutting the image into patches."""
+"""The patch size of vision transformers and other networks that begin by cutting the image into patches."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Range:
 
 
 class Patch(Decision[int]):
-    """The patch embedding is resampled to another patch size, position embeddings to the grid that follows from it.
+    """The patch embedding is resampled to another patch size, position embeddings to the resulting grid.
 
     0 stands for the pretrained size. After FlexiViT (https://arxiv.org/abs/2212.08013).
     """
@@ -51,15 +51,15 @@ class Patch(Decision[int]):
             return NotApplicable("the network does not begin by cutting the image into patches")
         own = _conv(chain, path).kernel_size[0]
         most = within.max_growth * usual_multiply_adds(chain)
-        found = tuple(
+        running = tuple(
             size
             for size in sorted(within.sizes)
             if size != own and not any(side % size for side in chain.input_size) and self._fits(chain, size, most)
         )
-        if not found:
+        if not running:
             sizes = ", ".join(str(size) for size in sorted(within.sizes))
             return NotApplicable(f"none of the patch sizes {sizes} runs at this input size within max_growth")
-        return (0, *found)
+        return (0, *running)
 
     def _fits(self, chain: Chain, size: int, most: float) -> bool:
         macs = multiply_adds(self.apply(chain, size))

@@ -1,4 +1,4 @@
-"""Which part of the units that are not frozen learns: all, one stage, norm layers, biases, or the head alone."""
+"""Which part of the unfrozen units learns: all, one stage, norm layers, biases, or the head alone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Learns:
-    """What learns beside the head: ``kind``, and for ``stage`` the name of its first unit."""
+    """What learns besides the head: ``kind``, and for ``stage`` the name of its first unit."""
 
     kind: str = "all"
     stage: str = ""
@@ -48,21 +48,21 @@ class Learns:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Kinds that have a place here, and the stages that may learn alone."""
+    """Kinds that make sense here, and the stages that may learn alone."""
 
     kinds: tuple[str, ...]
     stages: tuple[str, ...]
 
 
 class Pattern(Decision[Learns]):
-    """Only some of what the freeze depth leaves learns; the head always does.
+    """Only part of the unfrozen units learns; the head always does.
 
     One stage alone is surgical fine-tuning (https://arxiv.org/abs/2210.11466), biases alone BitFit
     (https://arxiv.org/abs/2106.10199), norm layers alone https://arxiv.org/abs/2003.00152.
     """
 
     name, stage, options = "pattern", Stage.FREEZE, Range
-    rank = -1  # asked first: a freeze depth matters only where it leaves something to freeze
+    rank = -1  # asked first: a freeze depth matters only if it leaves something to freeze
 
     def choices(self, chain: Chain, within: Range) -> Choices:
         names = tuple(name for name in stages(chain) if any(_has_weights(chain.units[i]) for i in _at(name, chain)))
@@ -88,7 +88,7 @@ class Pattern(Decision[Learns]):
         return params | ({"pattern.stage": value.stage} if value.stage else {})
 
     def settle(self, value: Learns, chain: Chain) -> Learns:
-        """Return ``value``; all or the head alone where that is the same, all where a chosen stage was dropped."""
+        """Return ``value``; all or the head alone if equivalent, and all if the chosen stage was dropped."""
         if value.kind == "all" or (value.kind == "stage" and not _at(value.stage, chain)):
             return Learns()
         wanted = effect(self.apply(chain, value))

@@ -24,7 +24,7 @@ class Range:
 
     Attributes:
         kinds: of ``none``, ``l1``, ``l2``, ``l2_sp`` (toward the pretrained weights) and ``decay`` (decoupled).
-        everything: also norm layers and biases, which are left out otherwise.
+        everything: whether norm layers and biases are penalised too.
     """
 
     kinds: tuple[str, ...] = ("none", "l1", "l2")
@@ -52,8 +52,8 @@ STRENGTHS = {
     "l2_sp": Normal(1e-2, 4),
     "decay": Normal(1e-2, 3),
 }
-"""Priors: 1e-4 is ResNet's weight decay, 1e-2 AdamW's default; L1 pulls a weight of 0.01 as L2 does, and L2-SP, which
-pulls toward something useful, may be stronger."""
+"""Priors: 1e-4 is ResNet's weight decay, 1e-2 AdamW's default; L1 pulls a weight of 0.01 as much as L2 does; L2-SP,
+which pulls toward something useful, may be stronger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Penalty:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The range, and whether there is anything that ``l2_sp`` could keep near its pretrained weights."""
+    """The range, and whether there is anything for ``l2_sp`` to keep near its pretrained weights."""
 
     within: Range
     holds: bool = True
@@ -112,7 +112,7 @@ class PenaltyDecision(Decision[Penalty]):
         return None
 
     def settle(self, value: Penalty, chain: Chain) -> Penalty:
-        """Return ``l2`` for an ``l2_sp`` with nothing to hold: for the head, which starts anew, they are the same."""
+        """Return ``l2`` for an ``l2_sp`` with nothing to keep: for the new head, they are the same."""
         if value.kind == "none" or not value.strength:
             return Penalty()
         is_plain = value.kind == "l2_sp" and not _holds(chain, everything=value.everything)
@@ -142,7 +142,7 @@ class PenaltyDecision(Decision[Penalty]):
 
 
 def _holds(chain: Chain, *, everything: bool) -> bool:
-    """Return whether any pretrained weight that a penalty applies to learns."""
+    """Return whether the penalty applies to any pretrained weight that learns."""
     for unit in chain:
         norms = {id(own) for layer in unit.module.modules() if is_norm_layer(layer) for own in layer.parameters()}
         if any(everything or (weight.ndim > 1 and id(weight) not in norms) for weight in learning(unit)):

@@ -1,4 +1,4 @@
-"""How many proposals the second stage of a detector looks at."""
+"""The number of proposals that a detector's second stage classifies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLAIN = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Numbers of proposals that may be kept of one image."""
+    """Numbers of proposals that may be kept per image."""
 
     kept: tuple[int, ...] = (100, 300, 1000)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -31,7 +31,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The range, whether the detector has a second stage, and the value where it has none."""
+    """The range, whether the detector has a second stage, and the value if it has none."""
 
     within: Range
     has_proposals: bool = True
@@ -39,7 +39,7 @@ class Choices:
 
 
 class Proposals(Decision[int]):
-    """Only Faster R-CNN has proposals: fewer cost less and may miss objects."""
+    """Only Faster R-CNN has proposals; fewer are cheaper but may miss objects."""
 
     name, stage, options = "proposals", Stage.HEAD, Range
     tasks = ("detection",)
@@ -51,7 +51,7 @@ class Proposals(Decision[int]):
         return replace(choices, has_proposals=_has_proposals(chain))
 
     def baseline(self, chain: Chain) -> int:
-        """Return as many as the pretrained detector keeps, where the chain is the backbone of one with proposals."""
+        """Return the pretrained detector's number if the chain is the backbone of one with proposals."""
         own = pretrained_detector(chain.facts)
         return own.proposals if own and own.kind == "faster_rcnn" else PLAIN
 
@@ -87,7 +87,7 @@ class Proposals(Decision[int]):
 
 
 def _has_proposals(chain: Chain) -> bool:
-    """Return whether the detector chosen for ``chain`` has a second stage; true as long as none is chosen."""
+    """Return whether the detector chosen for ``chain`` has a second stage; true while none is chosen."""
     return chain.facts.get("detector") in (None, "faster_rcnn")
 
 

@@ -1,4 +1,4 @@
-"""Whether unlabelled images are learnt from, by labels that the network gives them itself."""
+"""Whether the network learns from unlabelled images, by labels that it predicts itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OFF, ON = "off", "on"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """How sure the network must be of an image's class to learn from it, and how much such an image may count."""
+    """How confident the network must be in an image's class to learn from it, and how much such an image counts."""
 
     threshold: tuple[float, float] = (0.7, 0.99)
     weight: tuple[float, float] = (0.1, 1.0)
@@ -43,11 +43,11 @@ class PseudoDecision(Decision[Pseudo]):
     """Pseudo-labels (Lee 2013) with the confidence threshold of FixMatch (https://arxiv.org/abs/2001.07685).
 
     Needs a folder of unlabelled images (``data.unlabelled``). Such images are new in every epoch, so a candidate that
-    learns from them takes no features from the prefix cache.
+    learns from them cannot use the prefix cache.
     """
 
     name, stage, options = "pseudo", Stage.RECIPE, Range
-    rank = -2  # before the head's start, which has nothing left to train where no other labels are learnt from
+    rank = -2  # before the head's start, which has nothing left to train if no other labels are used
 
     def choices(self, chain: Chain, within: Range) -> Range:
         return within

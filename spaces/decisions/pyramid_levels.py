@@ -1,4 +1,4 @@
-"""Which levels the feature pyramid has."""
+"""The levels of the feature pyramid."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spaces.detector import pretrained_detector
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """Levels of a pyramid: from the maps at stride ``finest`` to the chain's last, and ``extra`` pooled ones behind."""
+    """Levels of a pyramid: from the maps at stride ``finest`` to the chain's last, and ``extra`` pooled ones after."""
 
     finest: int = 8
     extra: int = 1
@@ -30,9 +30,8 @@ class Range:
     """Pyramids that may be tried.
 
     Attributes:
-        finest: strides (pixels of the input a step) at which the finest level may lie; those that the backbone
-            lacks are passed over.
-        extra: coarser levels behind the last unit, each half as large as the one before.
+        finest: strides (input pixels per step) of the finest level; those that the backbone lacks are ignored.
+        extra: numbers of coarser levels after the last unit, each half as large as the one before.
     """
 
     finest: tuple[int, ...] = (4, 8, 16)
@@ -49,7 +48,7 @@ class Range:
 
 
 class PyramidLevels(Decision[Levels]):
-    """Fine levels find small objects and cost most; coarse ones see more of the image.
+    """Fine levels find small objects and cost the most; coarse ones see more of the image.
 
     On a changed chain the pyramid begins at the first level that is at least as coarse. A pretrained detector's own
     pyramid can always be chosen.
@@ -72,7 +71,7 @@ class PyramidLevels(Decision[Levels]):
         return named if len(named) > 1 else NotApplicable("the backbone has maps at a single stride of those named")
 
     def baseline(self, chain: Chain) -> Levels:
-        """Return the usual pyramid; on a backbone without maps so coarse, the one from its coarsest map.
+        """Return the usual pyramid; if no map of the backbone is that coarse, the one from its coarsest map.
 
         On a pretrained detector's backbone it is the detector's own.
         """
@@ -112,7 +111,7 @@ class PyramidLevels(Decision[Levels]):
 
 
 def _own(chain: Chain) -> tuple[Levels, ...]:
-    """Return the pyramid of the pretrained detector whose backbone the chain is; none for other chains."""
+    """Return the pyramid of the pretrained detector whose backbone the chain is; None for other chains."""
     own = pretrained_detector(chain.facts)
     return (Levels(own.finest, own.extra),) if own else ()
 

@@ -1,4 +1,4 @@
-"""How many channels the feature pyramid has."""
+"""The number of channels of the feature pyramid."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Range:
 
 
 class PyramidWidth(Decision[int]):
-    """Channels of every level, and of the layers that look at it."""
+    """Channels of every level, and of the layers on top of it."""
 
     name, stage, options = "pyramid_width", Stage.HEAD, Range
     tasks = ("detection",)

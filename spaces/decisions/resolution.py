@@ -1,4 +1,4 @@
-"""The side of the images that the network is given."""
+"""The side of the images that the network receives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Range:
 
     Attributes:
         scales: of the study's ``input_size``; sides are rounded to ``multiple`` pixels. 1 is the study's own.
-        multiple: what both sides must be a multiple of, in pixels.
+        multiple: both sides are multiples of it, in pixels.
         max_growth: most multiply-adds at a larger size, in multiples of those at the study's own.
     """
 
@@ -39,7 +39,7 @@ class Range:
 
 
 class Resolution(Decision[tuple[int, int]]):
-    """Images are scaled to another size; position embeddings are resampled to the grid that follows from it.
+    """Images are scaled to another size; position embeddings are resampled to the resulting grid.
 
     ``(0, 0)`` stands for the study's own size.
     """
@@ -54,11 +54,11 @@ class Resolution(Decision[tuple[int, int]]):
         if not others:
             return NotApplicable("no other scale than the study's own is named")
         most = within.max_growth * (multiply_adds(chain) or 0)
-        found = {name: size for name, size in others.items() if self._fits(chain, size, most)}
-        if not found:
+        running = {name: size for name, size in others.items() if self._fits(chain, size, most)}
+        if not running:
             return NotApplicable(f"none of {', '.join(others)} pixels runs within max_growth")
         own = f"{chain.input_size[0]}x{chain.input_size[1]}"
-        return {own: (0, 0)} | found if 1.0 in within.scales else found
+        return {own: (0, 0)} | running if 1.0 in within.scales else running
 
     def _fits(self, chain: Chain, size: tuple[int, int], most: float) -> bool:
         macs = multiply_adds(self.apply(chain, size))

@@ -1,4 +1,4 @@
-"""What is minimised over pixels: cross-entropy, Dice, focal, or two of them together."""
+"""The loss over pixels: cross-entropy, Dice, focal, or a sum of two."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spaces.decisions._checks import check_choices, read_choice
 from spaces.decisions._prior import Categorical
 
 KINDS = ("cross_entropy", "dice", "focal", "cross_entropy+dice", "focal+dice")
-"""Sums are of the terms named, each counted once."""
+"""Sums count each named term once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Shape-keeping blocks inside the network that are left out."""
+"""Leaves out blocks inside the network that keep their input's shape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spaces.errors import CandidateError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Blocks that may be left out: ``blocks`` of them at most in one candidate."""
+    """Blocks that may be left out: at most ``blocks`` in one candidate."""
 
     blocks: int = 2
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -29,14 +29,14 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Names of the units that may be bypassed; ``slots`` of them at once."""
+    """Names of the units that may be bypassed; up to ``slots`` of them at once."""
 
     units: tuple[str, ...]
     slots: int
 
 
 KEPT = 0.9
-"""Prior of no change: a block that was trained and is left out has to be made up for in a few epochs."""
+"""Prior of no change: the loss of a trained block has to be made up for in a few epochs."""
 
 Skipped = tuple[str, ...]
 """Names of the bypassed units, in the chain's order."""
@@ -46,7 +46,7 @@ class Skip(Decision[Skipped]):
     """Chosen residual blocks become the identity, as layer dropping does (https://arxiv.org/abs/1909.11556)."""
 
     name, stage, options = "skip", Stage.CUT, Range
-    rank = 1  # of what the tail left; before the freeze depth, which does not count what is left out
+    rank = 1  # among the units that the tail left; before the freeze depth, which does not count skipped units
 
     def choices(self, chain: Chain, within: Range) -> Choices | NotApplicable:
         units = tuple(facts.name for facts in probe.describe(chain) if facts.can_skip)

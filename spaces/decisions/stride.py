@@ -1,4 +1,4 @@
-"""Strides turned to 1: larger feature maps from the same weights."""
+"""Strides set to 1: larger feature maps from the same weights."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Range:
 
     reductions: int = 1
     dilate: bool = False
-    max_growth: float = 2.5
+    max_growth: float = 3.0
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
@@ -51,12 +51,12 @@ class Range:
 STEM = "stem"
 """In the portfolio: the reduction that comes first; all maps behind are twice as large."""
 KEPT = 0.9
-"""Prior of no change: larger maps help with small things and cost up to ``max_growth`` times the training."""
+"""Prior of no change: larger maps help with small objects and cost up to ``max_growth`` times the training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Strides:
-    """Names of the reductions that are off, and whether what follows is dilated instead."""
+    """Names of the reductions that are off, and whether later layers are dilated instead."""
 
     off: tuple[str, ...] = ()
     dilated: bool = False
@@ -64,7 +64,7 @@ class Strides:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Reductions that can be switched off; ``slots`` of them at once."""
+    """Reductions that can be switched off; up to ``slots`` of them at once."""
 
     names: tuple[str, ...]
     slots: int
@@ -73,13 +73,13 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """Layers of one unit that make the image smaller at one resolution: a main path and its shortcut, or a pool.
+    """Layers of one unit that shrink the image at one resolution: a main path and its shortcut, or a pool.
 
     Attributes:
-        name: the unit's; where a unit reduces more than once (a stem with a pool), the path of the layer.
-        place: of the unit in the chain.
+        name: the unit's, or, if a unit reduces more than once (a stem with a pool), the path of the layer.
+        place: index of the unit in the chain.
         paths: of the layers in the unit.
-        height: of what these layers are given, in pixels.
+        height: of these layers' input, in pixels.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Reduction:
 
 
 class Stride(Decision[Strides]):
-    """Strided convolutions and pools no longer halve the image, stem and later ones alike, one by one."""
+    """Strided convolutions and pools, in the stem or later, no longer halve the image; each is chosen by itself."""
 
     name, stage, options = "stride", Stage.RESHAPE, Range
 
@@ -130,7 +130,9 @@ class Stride(Decision[Strides]):
         return params | ({"stride.dilated": value.dilated} if value.off and choices.dilate else {})
 
     def touches(self, choices: Choices, chain: Chain) -> tuple[str, ...]:
-        return tuple(chain.units[found.place].name for found in reductions(chain) if found.name in choices.names)
+        return tuple(
+            chain.units[reduction.place].name for reduction in reductions(chain) if reduction.name in choices.names
+        )
 
     def variants(self, choices: Choices, chain: Chain) -> tuple[Strides, ...]:
         dilated = (False, True) if choices.dilate else (False,)
@@ -144,7 +146,7 @@ class Stride(Decision[Strides]):
         off = tuple(name for name in value.off if name in left)
         settled = Strides(off, value.dilated and bool(off))
         if settled.dilated and not any("dilated" in unit.edits for unit in self.apply(chain, settled)):
-            return Strides(off)  # nothing behind has a kernel that could reach farther
+            return Strides(off)  # no later kernel could reach farther
         return settled
 
     def apply(self, chain: Chain, value: Strides) -> Chain:
@@ -189,7 +191,7 @@ class Stride(Decision[Strides]):
         return Strides(read_names("stride.off", value.off), value.dilated)
 
     def _macs_without(self, chain: Chain, reduction: Reduction) -> int | None:
-        """Return the multiply-adds with ``reduction`` off; None where that does not run or makes no map larger."""
+        """Return the multiply-adds with ``reduction`` off; None if that does not run or enlarges no map."""
         changed = self.apply(chain, Strides((reduction.name,)))
         try:
             before, after = probe.describe(chain), probe.describe(changed)
@@ -200,10 +202,10 @@ class Stride(Decision[Strides]):
 
 
 def reductions(chain: Chain) -> tuple[Reduction, ...]:
-    """Return every place in ``chain`` where strides make the image smaller, in order.
+    """Return every reduction in ``chain``, in order.
 
-    Layers of a unit that are given maps of one size work side by side (a shortcut, the branches of an inception
-    block) and are one reduction.
+    Layers of a unit with inputs of the same size are parallel (a shortcut, the branches of an inception block) and
+    form one reduction.
 
     Raises:
         ProbeError: the chain does not run at its input size.
@@ -225,7 +227,7 @@ def reductions(chain: Chain) -> tuple[Reduction, ...]:
 
 
 def _factors(unit: Unit, off: list[Reduction], before: int, shape: tuple[int, ...]) -> dict[str, int]:
-    """Return how much farther each larger kernel of ``unit`` must reach: twice for every reduction in front of it."""
+    """Return how much farther each larger kernel of ``unit`` must reach: twice for every reduction before it."""
     convolutions = [conv.path for conv in probe.convolutions(unit.module) if max(conv.kernel) > 1]
     heights = probe.input_heights(unit.module, shape) if convolutions else {}
     factors = {

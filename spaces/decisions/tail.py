@@ -1,4 +1,4 @@
-"""How many of the last units are removed; the head attaches to what is left."""
+"""The number of last units that are removed; the head attaches to the rest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spaces.errors import CandidateError, RangeError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Units that may be dropped, counted from the end; ``high`` nothing means up to a third of them."""
+    """Numbers of units that may be dropped, counted from the end; by default up to a third of them."""
 
     low: int = 0
     high: int | None = None
@@ -29,7 +29,7 @@ class Range:
 
 
 WHOLE = 0.7
-"""Prior of dropping nothing: a cut throws pretrained features away, which only sometimes helps."""
+"""Prior of dropping nothing: a cut discards pretrained features, which only sometimes helps."""
 
 
 class Tail(Decision[int]):
@@ -68,7 +68,7 @@ class Tail(Decision[int]):
         return {self.name: value} if choices[0] <= value <= choices[1] else None
 
     def meant(self, wish: Json, chain: Chain, choices: tuple[int, int] | None) -> int:
-        """Return how many units the stage that is named (``last``) and all behind it have."""
+        """Return the number of units in the named stage (``last``) and after it."""
         if isinstance(wish, str):
             return len(chain) - units_at(self.name, stage_meant(wish, chain), chain)[0]
         return self.parse(wish)

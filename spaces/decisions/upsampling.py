@@ -1,4 +1,4 @@
-"""How a decoder's maps become as large as the image."""
+"""How a decoder's maps are enlarged to the size of the image."""
 
 from __future__ import annotations
 

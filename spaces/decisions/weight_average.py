@@ -1,4 +1,4 @@
-"""Whether what is judged and kept is a moving average of the weights instead of their last values."""
+"""Whether a moving average of the weights is validated and kept, instead of their last values."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Range:
 
 
 class WeightAverage(Decision[str]):
-    """``moving``: an exponential moving average over the steps, with the horizon of a tenth of the training.
+    """``moving``: an exponential moving average over steps, with a horizon of a tenth of the training.
 
-    It is smoother than the weights that the last batches left, and good from the first epochs on, which is where a
-    search compares (https://arxiv.org/abs/2411.18704 has the reasons and the history).
+    It is smoother than the last weights, and good from the first epochs on, where a search compares candidates
+    (https://arxiv.org/abs/2411.18704 has the reasons and the history).
     """
 
     name, stage, options = "weight_average", Stage.RECIPE, Range

@@ -21,7 +21,7 @@ from spaces.surgery import edits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Shares of the neurons that may be kept, in 0..1; 1 leaves a layer as it is."""
+    """Shares of the neurons that may be kept, in 0..1; 1 leaves a layer unchanged."""
 
     shares: tuple[float, ...] = (0.25, 0.5, 1.0)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -42,11 +42,11 @@ class Choices:
 
 
 Widths = tuple[tuple[str, int], ...]
-"""Unit -> neurons that are kept, for the layers that change."""
+"""Unit -> number of neurons kept, for the layers that change."""
 
 
 class Width(Decision[Widths]):
-    """The neurons with the largest weights (L2 norm, https://arxiv.org/abs/1608.08710) are kept, the others leave."""
+    """The neurons with the largest weights (L2 norm, https://arxiv.org/abs/1608.08710) are kept, the others removed."""
 
     name, stage, options = "width", Stage.RESHAPE, Range
 
@@ -132,7 +132,7 @@ def _known(hidden: Mapping[str, nn.Linear]) -> str:
 
 
 def _linears(unit: Unit) -> list[tuple[str, nn.Linear]]:
-    """Return the unit's only layer with weights if that is a linear one."""
+    """Return the unit's only layer with weights if it is linear."""
     weighted = [(path, layer) for path, layer in unit.module.named_modules() if _owns_weights(layer)]
     return [(path, layer) for path, layer in weighted if isinstance(layer, nn.Linear)] if len(weighted) == 1 else []
 
@@ -142,23 +142,23 @@ def _owns_weights(layer: nn.Module) -> bool:
 
 
 def _hidden(chain: Chain) -> dict[str, nn.Linear]:
-    """Return the linear layers that give a vector and are followed by another one, or end the chain."""
+    """Return the linear layers that output a vector and are followed by another one, or end the chain."""
     vectors = [unit for unit, facts in zip(chain, probe.describe(chain), strict=True) if len(facts.out_shape) == 1]
     layers = {unit.name: linears[0][1] for unit in vectors if (linears := _linears(unit))}
     alone = {
         first.name for first, second in pairwise(chain.units) if not second.skipped and not _linears(second)
-    }  # a norm or an attention behind would have to be cut too
+    }  # a following norm or attention would have to be cut too
     return {name: linear for name, linear in layers.items() if name not in alone}
 
 
 def _narrowed(chain: Chain, name: str, count: int) -> Chain:
-    place = next(place for place, unit in enumerate(chain) if unit.name == name)
-    ((path, linear),) = _linears(chain.units[place])
+    index = next(index for index, unit in enumerate(chain) if unit.name == name)
+    ((path, linear),) = _linears(chain.units[index])
     kept = edits.strongest(linear, count)
-    chain = _with_linear(chain, place, path, edits.narrow_outputs(linear, kept), f"{count} neurons")
-    if place + 1 < len(chain):
-        ((path, linear),) = _linears(chain.units[place + 1])
-        chain = _with_linear(chain, place + 1, path, edits.narrow_inputs(linear, kept), f"{count} inputs")
+    chain = _with_linear(chain, index, path, edits.narrow_outputs(linear, kept), f"{count} neurons")
+    if index + 1 < len(chain):
+        ((path, linear),) = _linears(chain.units[index + 1])
+        chain = _with_linear(chain, index + 1, path, edits.narrow_inputs(linear, kept), f"{count} inputs")
     return chain
 
 

@@ -1,4 +1,4 @@
-"""What turns feature maps into an answer for every pixel, one decoder a file."""
+"""Decoders turn feature maps into a prediction for every pixel; one per file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every decoder is, and the head that is built from one: maps in, a score for every class at every pixel out."""
+"""The interface of decoders, and the head built from one: maps in, a score for every class at every pixel out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DecoderChoice:
     """A decoder.
 
     Attributes:
-        kind: name of one of the room's.
+        kind: name of a decoder in this package.
         width: channels of its layers; of a U-Net's coarsest stage, which each finer one halves.
         depth: layers of 3x3 convolutions, in a U-Net those of every stage; decoders that are not ``layered`` have
             none.
@@ -41,9 +41,9 @@ class Plan:
     """What a decoder is built for.
 
     Attributes:
-        taps: those that ``Decoder.taps`` chose, the finest first.
+        taps: as chosen by ``Decoder.taps``, the finest first.
         upsampling: one of ``UPSAMPLINGS``, for decoders that enlarge maps on their way.
-        dropout: share of channels zeroed in front of the last layer.
+        dropout: share of channels zeroed before the last layer.
     """
 
     taps: tuple[Tap, ...]
@@ -59,7 +59,7 @@ class Plan:
 
 
 class Decoder(ABC):
-    """One way from feature maps to scores. A file of this room ends with ``decoder = ...()``.
+    """One way from feature maps to scores. Each file of this package ends with ``decoder = ...()``.
 
     Class attributes:
         name: the file's name, one of the values of the decision ``decoder``.
@@ -73,7 +73,7 @@ class Decoder(ABC):
 
     @abstractmethod
     def taps(self, taps: Sequence[Tap]) -> tuple[Tap, ...]:
-        """Return which of the network's outputs it takes, in their order; at least one."""
+        """Return the network's outputs that it takes, in order; at least one."""
 
     @abstractmethod
     def build(self, plan: Plan) -> nn.Module:
@@ -83,7 +83,7 @@ class Decoder(ABC):
 
 @dataclass(frozen=True, slots=True)
 class DenseScores:
-    """What a head gives in training: scores of every pixel, and what else the loss needs.
+    """A head's output in training: scores of every pixel, and whatever else the loss needs.
 
     Attributes:
         logits: ``(N, classes, H, W)`` at the resolution of the network's input; ``auxiliary`` those of a second,
@@ -105,14 +105,14 @@ def layers(channels: int, width: int, depth: int) -> nn.Sequential:
 
 
 def classifier(channels: int, plan: Plan) -> nn.Sequential:
-    """Return dropout of whole channels and the 1x1 convolution that gives the scores."""
+    """Return dropout of whole channels, followed by the 1x1 convolution that outputs the scores."""
     return nn.Sequential(nn.Dropout2d(plan.dropout), nn.Conv2d(channels, plan.classes, 1))
 
 
 class Enlarge(nn.Module):
     """Makes maps ``2 ** steps`` times as large, channel by channel, then exactly as large as asked.
 
-    ``transposed`` and ``pixel_shuffle`` (https://arxiv.org/abs/1609.05158) learn a kernel a channel in every step of
+    ``transposed`` and ``pixel_shuffle`` (https://arxiv.org/abs/1609.05158) learn a kernel per channel in every step of
     two and start as bilinear interpolation, as the fully convolutional network does (https://arxiv.org/abs/1411.4038).
     """
 
@@ -146,7 +146,7 @@ class _Transposed(nn.Module):
 
 
 class _Shuffled(nn.Sequential):
-    """A convolution that computes the four pixels of each pixel, and what puts them in their places."""
+    """A convolution that computes four pixels for each pixel, and the shuffle that arranges them."""
 
     def __init__(self, channels: int) -> None:
         conv = nn.Conv2d(channels, 4 * channels, 3, padding=1, padding_mode="replicate", groups=channels, bias=False)
@@ -158,17 +158,17 @@ class _Shuffled(nn.Sequential):
 
 
 def steps_between(coarse: int, fine: int) -> int:
-    """Return how many doublings lead from ``coarse`` pixels to about ``fine``; 0 where it is no larger."""
+    """Return the number of doublings from ``coarse`` pixels to about ``fine``; 0 if that is no larger."""
     return max(round(math.log2(fine / coarse)), 0)
 
 
 class DenseHead(nn.Module):
     """A decoder, the way back to the input's resolution, and an auxiliary classifier for training.
 
-    In eval mode it gives the scores ``(N, classes, H, W)``, in training mode ``DenseScores``.
+    In eval mode it returns the scores ``(N, classes, H, W)``, in training mode ``DenseScores``.
 
     Attributes:
-        taps: places of the units whose outputs it is given.
+        taps: indices of the units whose outputs it receives.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class DenseHead(nn.Module):
         """Build it on ``features``.
 
         Raises:
-            SurgeryError: the features are no maps.
+            SurgeryError: the features are not maps.
         """
         super().__init__()
         if not features.taps or features.input_size is None:

@@ -1,4 +1,4 @@
-"""Convolutions of several dilations side by side on the last maps: DeepLabV3."""
+"""Parallel convolutions of several dilations on the last maps: DeepLabV3."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _DeepLabV3(nn.Sequential):
     def __init__(self, plan: Plan) -> None:
         rate = max(round(_REACH / plan.taps[0].reduction), 1)
         pyramid = ASPP(plan.channels[0], (rate, 2 * rate, 3 * rate), plan.width)
-        # A mean of one vector a sample: batch norm cannot train on a batch of one, which is what a full memory leaves.
+        # A mean is one vector per sample: batch norm cannot train on a batch of one, which full memory may leave.
         pyramid.convs[-1][2] = nn.GroupNorm(1, plan.width)
         super().__init__(pyramid, layers(plan.width, plan.width, plan.depth), classifier(plan.width, plan))
 
@@ -30,8 +30,8 @@ class _DeepLabV3(nn.Sequential):
 class DeepLabV3(Decoder):
     """torchvision's atrous spatial pyramid pooling, 3x3 convolutions and a classifier.
 
-    As in https://arxiv.org/abs/1706.05587; its output stride is what the decision ``stride`` leaves of it, and its
-    dilation rates follow from that.
+    As in https://arxiv.org/abs/1706.05587; the decision ``stride`` determines its output stride, and so its dilation
+    rates.
     """
 
     name = "deeplabv3"

@@ -1,4 +1,4 @@
-"""Last maps weighed by their mean, and finer ones beside them: LR-ASPP."""
+"""The last maps weighted by their mean, joined with finer ones: LR-ASPP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spaces.decoders._base import Decoder, Plan
 from spaces.heads import Tap
 
 _FINE = 8
-"""Reduction of the finer maps, as MobileNetV3's authors have it."""
+"""Reduction of the finer maps, as in MobileNetV3."""
 
 
 class _LRAspp(nn.Module):
@@ -28,7 +28,7 @@ class _LRAspp(nn.Module):
 class LRAspp(Decoder):
     """torchvision's lite reduced ASPP, for little cost (https://arxiv.org/abs/1905.02244).
 
-    It takes the last maps and those of stride 8, or the nearest to that.
+    It takes the last maps and those of stride 8 or nearest to it.
     """
 
     name = "lraspp"

@@ -1,4 +1,4 @@
-"""Stage by stage back to the finest maps, each joined with what the backbone had there: U-Net."""
+"""Stage by stage back to the finest maps, each joined with the backbone's own: U-Net."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Unet(nn.Module):
 class Unet(Decoder):
     """Skip connections from every resolution of the backbone (https://arxiv.org/abs/1505.04597).
 
-    ``width`` channels at the coarsest stage and half as many at each finer one, 16 at least.
+    ``width`` channels at the coarsest stage, half as many at each finer one, but at least 16.
     """
 
     name = "unet"

@@ -1,4 +1,4 @@
-"""What the generic cut cannot know, one family a file."""
+"""What the generic cut cannot know, one family per file."""
 
 from __future__ import annotations
 

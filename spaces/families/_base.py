@@ -1,4 +1,4 @@
-"""What every family is: the little that the generic cut cannot know of some networks."""
+"""The interface of families: the little that the generic cut cannot know about some networks."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Positions:
 
     Attributes:
         key: path of the parameter inside its unit's module (and in the original network).
-        prefix: tokens in front of the patches that have a position too (class token, registers).
+        prefix: tokens before the patches that have positions too (class token, registers).
         layout: ``tokens`` for ``(1, prefix + h * w, C)``, ``map`` for ``(1, C, h, w)`` and ``map_last`` for
-            ``(1, h, w, C)``. Without the leading 1 where the network has none.
-        grid: patches along height and width that it is laid out for now.
+            ``(1, h, w, C)``; without the leading 1 if the network has none.
+        grid: its current number of patches along height and width.
     """
 
     key: str
@@ -38,7 +38,7 @@ class Positions:
 
 
 class Family(ABC):
-    """Networks of one kind. A file of this room ends with ``family = ...()``.
+    """Networks of one kind. Each file of this package ends with ``family = ...()``.
 
     Class attributes:
         name: the file's name.
@@ -54,17 +54,17 @@ class Family(ABC):
         """Make ``network`` accept inputs of ``input_size`` (height, width), in place.
 
         Raises:
-            ProbeError: the size cannot work for this kind; says which do.
+            ProbeError: the size cannot work for this kind; it says which sizes do.
         """
-        del network, input_size  # most networks take any size as they are
+        del network, input_size  # most networks take any size unchanged
 
     def opaque(self, network: nn.Module) -> Opaque:
-        """Return what must not be looked into when ``network`` is traced; nothing for most."""
+        """Return what must not be traced into in ``network``; nothing for most."""
         del network
         return Opaque()
 
     def chain(self, network: nn.Module, input_size: tuple[int, int]) -> Chain:
-        """Return ``network`` as a chain for inputs of ``input_size``: cut where its graph can be.
+        """Return ``network`` as a chain for inputs of ``input_size``, cut wherever its graph allows.
 
         Raises:
             ChainError: it cannot be cut.
@@ -72,7 +72,7 @@ class Family(ABC):
         return cut(network, input_size, self.facts(network), self.opaque(network))
 
     def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Return pretrained weights as ``network`` takes them, position embeddings resampled to its grid."""
+        """Return pretrained weights that fit ``network``, with position embeddings resampled to its grid."""
         adapted = dict(state)
         for positions in self.positions(network):
             own, embedding = network.get_parameter(positions.key), adapted.get(positions.key)
@@ -87,21 +87,21 @@ class Family(ABC):
         return ()
 
     def facts(self, network: nn.Module) -> Mapping[str, object]:
-        """Return what decisions should know, by name.
+        """Return facts that decisions use, by name.
 
         ``channels_last`` (features are ``(N, H, W, C)``), ``class_token`` (its index among the tokens),
         ``positions`` (a tuple of ``Positions``), ``masked`` (the last channel between units distinguishes tokens
-        from padding), ``skippable`` (names of units that may be left out though they are not residual), ``shared``
+        from padding), ``skippable`` (names of units that may be left out although they are not residual), ``shared``
         (units hold the same parameters).
         """
-        return {"positions": found} if (found := self.positions(network)) else {}
+        return {"positions": positions} if (positions := self.positions(network)) else {}
 
 
 def embedding_grid(embedding: Tensor, positions: Positions) -> Grid:
-    """Return the grid that ``embedding`` is laid out for; a list of tokens is taken for a square of patches.
+    """Return the grid of ``embedding``; a list of tokens is taken to be a square of patches.
 
     Raises:
-        ProbeError: the tokens fill no square.
+        ProbeError: the tokens do not form a square.
     """
     if positions.layout == "map":
         return (int(embedding.shape[-2]), int(embedding.shape[-1]))
@@ -120,12 +120,12 @@ def embedding_grid(embedding: Tensor, positions: Positions) -> Grid:
 def resample_positions(embedding: Tensor, prefix: int, old: Grid, new: Grid, layout: Layout = "tokens") -> Tensor:
     """Return a position embedding for the grid ``new`` (rows, columns of patches), interpolated bicubically.
 
-    As ViT's authors do (https://arxiv.org/abs/2010.11929, section 3.2). The ``prefix`` places in front
-    (class token, registers) stay as they are. Layouts are those of ``Positions``; the number of dimensions,
-    the data type and the device stay.
+    As ViT's authors do (https://arxiv.org/abs/2010.11929, section 3.2). The leading ``prefix`` positions
+    (class token, registers) are kept. Layouts are those of ``Positions``; the number of dimensions, the data type
+    and the device stay.
 
     Raises:
-        ProbeError: ``embedding`` is not laid out for the grid ``old``.
+        ProbeError: ``embedding`` does not have the grid ``old``.
     """
     prefix = prefix if layout == "tokens" else 0
     flat = embedding if layout == "map" else embedding.movedim(-1, -2 if layout == "tokens" else -3)

@@ -1,8 +1,8 @@
 """Chains of Hugging Face networks, which ``torch.fx`` cannot trace: their units are listed.
 
-Between the units of a text encoder one tensor travels, ``(N, T, C + 1)``: the hidden states ``(N, T, C)`` and, as
-last channel, which tokens are real (1) and which are padding (0). So every unit can be run, cached and dropped
-on its own, and padding stays out of attention and pooling however deep the chain is cut.
+The units of a text encoder pass on one tensor, ``(N, T, C + 1)``: the hidden states ``(N, T, C)`` and, as the last
+channel, which tokens are real (1) and which are padding (0). So every unit can be run, cached and dropped on its own,
+and padding stays out of attention and pooling however deep the chain is cut.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from spaces.errors import WeightsError
 
 IDS = torch.int64
 NO_PADDING = -1
-"""Stands for padding in the input of networks that have no token of their own for it."""
+"""Marks padding in the input of networks that have no token for it."""
 _SILENT = 1e4  # exp(-1e4) is 0 in every precision, and half precision can hold it
 _OUTSIDE = ("position_ids", "token_type_ids")
 
 
 def hidden_of(packed: Tensor) -> Tensor:
-    """Return the hidden states ``(N, T, C)`` of what travels between units."""
+    """Return the hidden states ``(N, T, C)`` of a tensor passed between units."""
     return packed[..., :-1]
 
 
@@ -42,22 +42,22 @@ def causal_bias(packed: Tensor) -> Tensor:
 
 
 def packed_like(hidden: Tensor, packed: Tensor) -> Tensor:
-    """Return ``hidden`` with the mask that ``packed`` carries as its last channel."""
+    """Return ``hidden`` with the mask of ``packed`` as its last channel."""
     return torch.cat([hidden, packed[..., -1:].to(hidden.dtype)], dim=-1)
 
 
 def pack(hidden: Tensor, ids: Tensor, padding: int) -> Tensor:
-    """Return the hidden states of the token numbers ``ids`` ``(N, T)`` with their mask as last channel."""
+    """Return the hidden states of the token ids ``(N, T)`` with their mask as the last channel."""
     return torch.cat([hidden, (ids != padding).to(hidden.dtype)[..., None]], dim=-1)
 
 
 def tokens_of(ids: Tensor, vocabulary: int) -> Tensor:
-    """Return the numbers of tokens in ``ids``, where ``vocabulary`` was added to those of a second text."""
+    """Return the token ids in ``ids``, in which ``vocabulary`` was added to those of a second text."""
     return ids % vocabulary
 
 
 def segments_of(ids: Tensor, vocabulary: int) -> Tensor:
-    """Return 0 for tokens of the first text and 1 for those of a second one, as BERT's segments are numbered."""
+    """Return 0 for tokens of the first text and 1 for those of a second one, as BERT numbers its segments."""
     return ids // vocabulary
 
 
@@ -65,7 +65,7 @@ Draw = Callable[[fx.Graph, fx.Node], fx.Node]
 
 
 def unit(network: nn.Module, name: str, draw: Draw, dtype: torch.dtype = torch.float32) -> Unit:
-    """Return a unit whose graph ``draw`` adds to: from the node of the input to the node of the output."""
+    """Return a unit whose graph ``draw`` builds, from the input node to the output node."""
     graph = fx.Graph()
     graph.output(draw(graph, graph.placeholder("x")))
     module = fx.GraphModule(network, graph, type(network).__name__)
@@ -74,10 +74,10 @@ def unit(network: nn.Module, name: str, draw: Draw, dtype: torch.dtype = torch.f
 
 
 def embedding(network: nn.Module, paths: Sequence[str], padding: int) -> Unit:
-    """Return the first unit: token numbers ``(N, T)`` through the modules at ``paths``, with their mask.
+    """Return the first unit: token ids ``(N, T)`` through the modules at ``paths``, with their mask.
 
-    Where the network distinguishes two texts (BERT's token types), the numbers of the second one's tokens have the
-    size of the vocabulary added: so one tensor carries both, and a single text is as it always was.
+    If the network distinguishes two texts (BERT's token types), the size of the vocabulary is added to the second one's
+    ids: one tensor carries both, and a single text stays the same.
     """
     vocabulary = segments(network)
 
@@ -102,7 +102,7 @@ def segments(network: nn.Module) -> int:
 
 
 def layer(network: nn.Module, path: str, name: str = "", bias: Draw | None = None, *, in_tuple: bool = False) -> Unit:
-    """Return the encoder layer at ``path`` as a unit; ``bias`` draws one more argument from the hidden states."""
+    """Return the encoder layer at ``path`` as a unit; ``bias`` adds an argument computed from the hidden states."""
 
     def draw(graph: fx.Graph, packed: fx.Node) -> fx.Node:
         hidden = graph.call_function(hidden_of, (packed,))
@@ -120,24 +120,24 @@ def layer(network: nn.Module, path: str, name: str = "", bias: Draw | None = Non
 def text_chain(
     network: nn.Module, units: Sequence[Unit], tokens: int, padding: int, facts: Mapping[str, object] | None = None
 ) -> Chain:
-    """Return the chain of a text network for texts of ``tokens`` tokens; ``padding`` is what fills up shorter ones.
+    """Return the chain of a text network for texts of ``tokens`` tokens; ``padding`` is the id of padding.
 
-    Its layers may be skipped though they are not residual to the end: each one's output is normalised, and so is
-    its input.
+    Its layers may be skipped although they are not residual to the end: each one's output is normalised, as is its
+    input.
     """
     known: dict[str, object] = {
         "masked": True,
         "class_token": 0,
         "padding": padding,
         "segments": segments(network),
-        "skippable": frozenset(found.name for found in units[1:]),
+        "skippable": frozenset(unit.name for unit in units[1:]),
         **(facts or {}),
     }
     return Chain(tuple(units), None, (1, tokens), facts=known, kind="tokens")
 
 
 def stripped(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the encoder's own part of a checkpoint: without the prefix, heads and poolers of a task's network."""
+    """Return the encoder's part of a checkpoint, without the prefix, heads and poolers of a task's network."""
     prefix = f"{getattr(network, 'base_model_prefix', '')}."
     if any(name.startswith(prefix) for name in state):
         state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
@@ -157,7 +157,7 @@ def stripped(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tenso
 
 
 def comes_from(network: nn.Module, *kinds: str) -> bool:
-    """Return whether ``network`` is one of ``kinds`` of the ``transformers`` package, which is not imported for it."""
+    """Return whether ``network`` is one of ``kinds`` of ``transformers``, without importing that package."""
     return any(
         owner.__name__ in kinds and owner.__module__.startswith("transformers.models.")
         for owner in type(network).__mro__

@@ -16,9 +16,9 @@ class Albert(Family):
     """``AlbertModel`` (https://arxiv.org/abs/1909.11942).
 
     Each application of the layer is a unit; all of one group hold the same parameters (fact ``shared``).
-    Freezing means the application: the first k keep the pretrained weights, so their output can be cached,
-    and those behind start from a copy that learns. From then on the two differ, and a network so trained has
-    more parameters than ALBERT; with nothing frozen, or everything, it stays ALBERT.
+    Freezing concerns applications: the first k keep the pretrained weights, so that their output can be cached,
+    and the later ones start from a copy that learns. From then on the two differ, and such a network has more
+    parameters than ALBERT; with nothing frozen, or everything, it stays ALBERT.
     """
 
     name = "albert"

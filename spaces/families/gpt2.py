@@ -1,4 +1,4 @@
-"""GPT-2 of Hugging Face: a decoder, in which no token sees those behind it."""
+"""GPT-2 of Hugging Face: a decoder, in which no token sees later ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Gpt2(Family):
     """``GPT2Model`` (https://openai.com/index/better-language-models), DistilGPT2 too.
 
     It has no padding token: the input marks padding by -1. Only the last token has seen the whole text
-    (fact ``causal``). The norm behind the last layer belongs to that layer's unit, and goes with it.
+    (fact ``causal``). The norm after the last layer belongs to that layer's unit, and is dropped with it.
     """
 
     name = "gpt2"
@@ -62,12 +62,12 @@ def _block(path: str, norm: str = "") -> _listed.Draw:
 
 
 def without_padding(ids: Tensor) -> Tensor:
-    """Return ``ids`` with some token's number in place of padding, which the embedding can look up."""
+    """Return ``ids`` with some valid token id in place of padding, so that the embedding can look it up."""
     return ids.clamp(min=0)
 
 
 def places_of(ids: Tensor) -> Tensor:
-    """Return the place of every token in its text, ``(1, T)``."""
+    """Return the position of every token in its text, ``(1, T)``."""
     return torch.arange(ids.shape[1], device=ids.device)[None]
 
 

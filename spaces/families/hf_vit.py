@@ -53,7 +53,7 @@ class HuggingFaceViT(Family):
         count = len(network.get_submodule("layers"))  # type: ignore[arg-type]  # a ModuleList
         paths = [(f"layers.{index}",) for index in range(count)]
         last = (*paths[-1], "layernorm")
-        units = [_listed.unit(network, found[0], _through(*found)) for found in (*paths[:-1], last)]
+        units = [_listed.unit(network, calls[0], _through(*calls)) for calls in (*paths[:-1], last)]
         first = _listed.unit(network, "embeddings", _embed)
         return Chain((first, *units), None, input_size, facts={**super().facts(network), "class_token": 0})
 
@@ -68,7 +68,7 @@ def _through(*paths: str) -> _listed.Draw:
 
 
 def _embed(graph: fx.Graph, images: fx.Node) -> fx.Node:
-    """Draw the embedding step by step: as a whole it would insist on one image size."""
+    """Draw the embedding step by step: as a whole it would require one image size."""
     patches = graph.call_module("embeddings.patch_embeddings", (images,))
     tokens = graph.call_function(with_class_token, (patches, graph.get_attr("embeddings.cls_token")))
     placed = graph.call_function(add, (tokens, graph.get_attr(_KEY)))
@@ -76,7 +76,7 @@ def _embed(graph: fx.Graph, images: fx.Node) -> fx.Node:
 
 
 def with_class_token(patches: Tensor, token: Tensor) -> Tensor:
-    """Return ``(N, T, C)`` patches with the class token ``(1, 1, C)`` in front of each sample's."""
+    """Return ``(N, T, C)`` patches, preceded by the class token ``(1, 1, C)`` in each sample."""
     return torch.cat([token.expand(len(patches), -1, -1), patches], dim=1)
 
 

@@ -20,7 +20,7 @@ class MPNet(Family):
     """``MPNetModel`` (https://arxiv.org/abs/2004.09297).
 
     Every layer holds the table of relative positions, a few hundred numbers (fact ``shared``); as in ALBERT,
-    frozen layers keep it as it was pretrained.
+    frozen layers keep the pretrained one.
     """
 
     name = "mpnet"
@@ -38,7 +38,7 @@ class MPNet(Family):
             table = graph.call_module(_TABLE, (graph.call_function(distances, (hidden,)),))
             return graph.call_function(by_head, (table,))
 
-        # MPNet's embeddings take 1 as the number of padding, whatever the configuration says.
+        # MPNet's embeddings take 1 as the id of padding, whatever the configuration says.
         first = _listed.embedding(network, ["embeddings"], config.pad_token_id)
         units = [
             _listed.layer(network, f"encoder.layer.{index}", bias=bias, in_tuple=True)
@@ -48,7 +48,7 @@ class MPNet(Family):
 
 
 def distances(hidden: Tensor) -> Tensor:
-    """Return the bucket of the distance between every two tokens, ``(T, T)``, as MPNet numbers them."""
+    """Return the bucket of the distance between any two tokens, ``(T, T)``, as MPNet numbers them."""
     places = torch.arange(hidden.shape[1], device=hidden.device)
     encoder: Any = sys.modules["transformers.models.mpnet.modeling_mpnet"].MPNetEncoder
     buckets: Tensor = encoder.relative_position_bucket(places[None, :] - places[:, None], num_buckets=32)
@@ -56,7 +56,7 @@ def distances(hidden: Tensor) -> Tensor:
 
 
 def by_head(table: Tensor) -> Tensor:
-    """Return ``(T, T, heads)`` as attention takes it, ``(1, heads, T, T)``."""
+    """Return ``(T, T, heads)`` in the form that attention takes, ``(1, heads, T, T)``."""
     return table.permute(2, 0, 1)[None]
 
 

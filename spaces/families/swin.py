@@ -1,4 +1,4 @@
-"""Swin transformers of torchvision: features travel as ``(N, H, W, C)``; windows are padded, so any size fits."""
+"""Swin transformers of torchvision: features are ``(N, H, W, C)``; windows are padded, so any size fits."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Timm(Family):
         return Opaque(tuple(layers.get_notrace_modules()), tuple(layers.get_notrace_functions()))
 
     def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Return weights as ``network`` takes them: renamed and resampled by the network's own timm module."""
+        """Return weights that fit ``network``: renamed and resampled by the network's own timm module."""
         convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
         if convert is not None and len(signature(convert).parameters) >= 2:
             try:
@@ -46,7 +46,7 @@ class Timm(Family):
         return super().adapt(network, state)
 
     def positions(self, network: nn.Module) -> tuple[Positions, ...]:
-        # Networks that resample their positions as they run are not to be resampled from outside as well.
+        # Networks that resample their positions at run time must not be resampled from outside as well.
         grid = None if getattr(network, "dynamic_img_size", False) else _grid(network)
         layouts = (
             _layout(key, parameter, grid, _prefix(network))
@@ -70,7 +70,7 @@ def _grid(network: nn.Module) -> Grid | None:
 
 
 def _prefix(network: nn.Module) -> int:
-    """Return how many tokens in front of the patches have a position of their own."""
+    """Return the number of tokens before the patches that have positions of their own."""
     tokens = getattr(network, "num_prefix_tokens", None)
     if tokens is None:
         tokens = int(isinstance(getattr(network, "cls_token", None), Tensor))
@@ -78,7 +78,7 @@ def _prefix(network: nn.Module) -> int:
 
 
 def _layout(key: str, parameter: nn.Parameter, grid: Grid | None, prefix: int) -> Positions | None:
-    """Return where the patches sit in ``parameter``; None if it is not laid out for the network's patches."""
+    """Return the layout of the patches in ``parameter``; None if it does not have the network's patches."""
     if grid is None:
         return None
     shape = tuple(parameter.shape)

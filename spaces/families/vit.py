@@ -49,7 +49,7 @@ class ViT(Family):
 
 
 def _patches(network: VisionTransformer, images: Tensor) -> Tensor:
-    """Return patch embeddings ``(N, H * W, C)`` of images of any shape that the patches fill."""
+    """Return patch embeddings ``(N, H * W, C)`` of images of any shape that patches tile."""
     embedded: Tensor = network.conv_proj(images)
     return embedded.flatten(2).transpose(1, 2)
 

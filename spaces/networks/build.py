@@ -22,7 +22,7 @@ from spaces.heads import Features, HeadChoice, Maps
 from spaces.surgery import low_rank
 
 Head = Callable[[Features, HeadChoice, Mapping[str, Any]], nn.Module]
-"""Makes a task's head behind these features, as the decision ``head`` says; given every decision's value too."""
+"""Makes a task's head on these features for a value of the decision ``head``; also given every decision's value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Group:
 
     Attributes:
         name: ``head`` or ``backbone``.
-        behind: units between these parameters and the head; 0 for the head and the last unit.
+        behind: number of units between these parameters and the head; 0 for the head and the last unit.
     """
 
     name: str
@@ -61,8 +61,8 @@ class Network(nn.Module):
         """Join units and head.
 
         Args:
-            depth_drop: with which probability the last unit is skipped in a training step, where it has a residual.
-            keeps_statistics: whether batch norms of units that learn keep the statistics they come with.
+            depth_drop: probability of skipping the last unit in a training step, if it is residual.
+            keeps_statistics: whether batch norms of learning units keep their statistics.
         """
         super().__init__()
         self.chain = chain
@@ -71,7 +71,7 @@ class Network(nn.Module):
         self.prefix_units = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
         """Leading units that are frozen; their output for an image never changes."""
         self.taps = _taps(head, len(chain))
-        """Units whose outputs the head takes, in ascending order; empty when it takes the last unit's alone."""
+        """Units whose outputs the head takes, in ascending order; empty if it takes only the last unit's."""
         self.carried = _carried(self.taps, self.prefix_units)
         """Units of the prefix whose outputs the rest of the network needs; at most one without taps."""
         count = max(len(chain) - 1, 1)
@@ -88,7 +88,7 @@ class Network(nn.Module):
         return self.suffix(self.prefix(images))
 
     def prefix(self, images: Tensor) -> Tensor | Maps:
-        """Return the outputs of the ``carried`` units, one tensor where that is one; the images without a prefix."""
+        """Return the outputs of the ``carried`` units, as a tensor if there is one; without a prefix, the images."""
         if not self.prefix_units:
             return images
         outputs: list[Tensor] = []
@@ -100,26 +100,26 @@ class Network(nn.Module):
         return Maps(tuple(outputs)) if self.taps else images
 
     def suffix(self, carried: Tensor | Maps) -> Any:
-        """Return the head's output for what ``prefix`` gives."""
+        """Return the head's output for the output of ``prefix``."""
         given = carried.tensors if isinstance(carried, Maps) else (carried,)
         if not self.taps:
             return self.head(_hooked(self._through(given[0], {})))
-        # With a prefix every carried output is there; without one ``given`` is the network's input.
+        # With a prefix, ``given`` holds every carried output; without one, it is the network's input.
         outputs = dict(zip(self.carried, given, strict=True)) if self.prefix_units else {}
         self._through(given[-1], outputs)
         return self.head(tuple(_hooked(outputs[unit]) for unit in self.taps))
 
     def _through(self, features: Tensor, outputs: dict[int, Tensor]) -> Tensor:
-        """Run the units behind the prefix on ``features`` and return their output; tapped outputs are put in ``found``.
+        """Run the units after the prefix on ``features`` and return their output; tapped outputs go into ``found``.
 
-        Units behind the last tap are not run: their outputs are not used.
+        Units after the last tap are not run: their outputs are unused.
         """
         last = max(self.taps, default=len(self.units) - 1)
         for index in range(self.prefix_units, last + 1):
             after = self.units[index](features)
             rate = self._skip_rates[index]
             if rate and self.training:
-                # The residual alone is dropped, sample by sample, and scaled so that its mean stays.
+                # Only the residual is dropped, sample by sample, and scaled so that its mean stays.
                 mask = torch.empty(len(after), *[1] * (after.ndim - 1), device=after.device, dtype=after.dtype)
                 after = features + mask.bernoulli_(1 - rate).div_(1 - rate) * (after - features)
             features = after
@@ -128,7 +128,7 @@ class Network(nn.Module):
         return features
 
     def train(self, mode: bool = True) -> Network:
-        """Set the mode; what keeps its pretrained weights or statistics stays in eval, so that they never move."""
+        """Set the mode; parts that keep pretrained weights or statistics stay in eval, so that these never move."""
         super().train(mode)
         for unit, module in zip(self.chain, self.units, strict=True):
             if unit.trainable is Trainable.NONE:
@@ -167,14 +167,14 @@ class Network(nn.Module):
                 parameter.requires_grad_(True)
 
     def added(self) -> Iterator[nn.Parameter]:
-        """Yield the parameters that are not of the pretrained network: the head's, inserted blocks', updates'."""
+        """Yield the parameters that the pretrained network lacks: the head's, inserted blocks', updates'."""
         yield from self.head.parameters()
         for unit, module in zip(self.chain, self.units, strict=True):
             yield from _added(unit, module)
 
 
 def as_network(module: nn.Module) -> Network:
-    """Return ``module``, which a training knows as any module, as the network that it is."""
+    """Return ``module``, a plain module to the training loop, as the network that it is."""
     if not isinstance(module, Network):
         raise TypeError(f"expected a Network, got {type(module).__name__}")
     return module
@@ -191,7 +191,7 @@ def _taps(head: nn.Module, units: int) -> tuple[int, ...]:
 
 
 def _carried(taps: tuple[int, ...], prefix_units: int) -> tuple[int, ...]:
-    """Return the units of the prefix whose outputs are needed behind it."""
+    """Return the units of the prefix whose outputs are needed after it."""
     if not prefix_units:
         return ()
     if not taps:
@@ -202,16 +202,15 @@ def _carried(taps: tuple[int, ...], prefix_units: int) -> tuple[int, ...]:
 
 def _hooked(features: Tensor) -> Tensor:
     if features.requires_grad and _is_channels_last(features):
-        # Pooling hands back a gradient laid out the other way, for which batch norm has only a slow path.
+        # Pooling returns a gradient in the other memory layout, for which batch norm has only a slow path.
         features.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
     return features
 
 
 def _has_statistics(layer: nn.Module) -> bool:
-    """Return whether ``layer`` is a batch norm that has seen data: of new ones the means are all 0."""
-    return isinstance(layer, nn.modules.batchnorm._BatchNorm) and (
-        layer.running_mean is not None and bool(layer.running_mean.any())
-    )
+    """Return whether ``layer`` is a batch norm that has seen data: the means of new ones are all 0."""
+    means = layer.running_mean if isinstance(layer, nn.modules.batchnorm._BatchNorm) else None
+    return means is not None and not means.is_meta and bool(means.any())
 
 
 def _added(unit: Unit, module: nn.Module) -> Iterator[nn.Parameter]:
@@ -250,21 +249,21 @@ def build(chain: Chain, values: Mapping[str, Any], head: Head, seed: int) -> Net
 
 
 def head_of(chain: Chain, values: Mapping[str, Any], head: Head) -> nn.Module:
-    """Return the head of a candidate alone, for what comes out of its ``chain``; ``values`` are of every decision."""
+    """Return only the head of a candidate, for the output of its ``chain``; ``values`` are of every decision."""
     choice: HeadChoice = replace(values["head"], dropout=values["dropout"].head)
     return head(attachment(chain), choice, values)
 
 
 def _reached(chain: Chain, head: nn.Module) -> Chain:
-    """Return ``chain`` without the units behind the last one that ``head`` taps, such as a classifier's hidden layer:
-    their outputs are not used."""
+    """Return ``chain`` without the units after the last one that ``head`` taps, such as a classifier's hidden layer:
+    their outputs are unused."""
     taps = _taps(head, len(chain))
     behind = len(chain) - taps[-1] - 1 if taps else 0
     return replace(chain, units=chain.units[: len(chain) - behind], dropped=chain.dropped + behind) if behind else chain
 
 
 def _own(unit: Unit, copied: dict[int, Any]) -> Unit:
-    """Return ``unit`` with its own copy of the weights; modules in ``copied`` stay shared, as ALBERT's layers are."""
+    """Return ``unit`` with its own copy of the weights; modules in ``copied`` stay shared, like ALBERT's layers."""
     if unit.is_frozen:
         return unit
     own = tracing.copied(unit.module, copied)
@@ -273,7 +272,7 @@ def _own(unit: Unit, copied: dict[int, Any]) -> Unit:
 
 
 def size(network: Network) -> NetworkSize:
-    """Return what the network costs to hold and to run, and the state of every unit of the pretrained chain."""
+    """Return the network's cost in memory and computation, and the state of every unit of the pretrained chain."""
     shape = network.chain.input_shape
     macs = 0
     for unit in network.chain:
@@ -288,7 +287,7 @@ def size(network: Network) -> NetworkSize:
 
 
 def learning_share(chain: Chain) -> float:
-    """Return which share of the chain's multiply-adds lies behind its frozen leading units, from 0 to 1."""
+    """Return the share of the chain's multiply-adds after its frozen leading units, from 0 to 1."""
     macs = [facts.macs for facts in probe.describe(chain)]
     frozen = next((index for index, unit in enumerate(chain) if not unit.is_frozen), len(chain))
     return sum(macs[frozen:]) / max(sum(macs), 1)
@@ -313,9 +312,9 @@ def unit_state(unit: Unit) -> str:
 
 
 def penalties(network: Network, penalty: Penalty) -> Callable[[], Mapping[str, Tensor]]:
-    """Return a function that computes the penalty's term of the loss, times its strength, for the weights of now.
+    """Return a function that computes the penalty's term of the loss, times its strength, for the current weights.
 
-    Norm layers and biases are left out unless ``penalty.everything``. Only what learns is penalised.
+    Norm layers and biases are left out unless ``penalty.everything``. Only learning parameters are penalised.
     """
     if penalty.kind in ("none", "decay"):
         return dict

@@ -1,4 +1,4 @@
-"""Candidates described by meaning (all frozen, the last stage, LoRA everywhere), made for the backbone at hand."""
+"""Candidates described by meaning (all frozen, the last stage, LoRA everywhere), resolved for a backbone."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from spaces.networks.space import Space
 
 
 def fulfilled(space: Space, wishes: Mapping[str, Json], needs: Collection[str]) -> Candidate | None:
-    """Return the candidate that ``wishes`` (by decision) describe in ``space``; None where it holds none.
+    """Return the candidate that ``wishes`` (by decision) describe in ``space``; None if there is none.
 
-    What is wished but not needed is left plain where the decision is closed or its range lacks it. Decisions that
-    nothing is wished of are plain, or the likeliest of a range that lacks the plain value.
+    Wishes that are not needed become plain if the decision is closed or its range lacks them. Decisions without a wish
+    are plain, or the most likely value of a range that lacks the plain one.
     """
     values: dict[str, Any] = {}
     chain = space.chain

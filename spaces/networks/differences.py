@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from spaces import backbones
-from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
 from spaces.chains import probe
 from spaces.chains.chain import Chain, Trainable, Unit
@@ -24,7 +23,7 @@ class UnitDescription:
 
     Attributes:
         words: its state and edits: ``frozen``, ``trained, 5x5 kernel``, ``dropped``.
-        out_shape: of its features, without the batch; empty for a unit that is not there.
+        out_shape: of its features, without the batch; empty for a missing unit.
     """
 
     name: str
@@ -45,8 +44,8 @@ class CandidateDescription:
     """A candidate, described.
 
     Attributes:
-        decisions: decision name -> its words; empty where it changes nothing.
-        units: those of the pretrained chain in order, dropped ones too. The head is not among them.
+        decisions: decision name -> its words; empty if it changes nothing.
+        units: of the pretrained chain in order, including dropped ones, without the head.
     """
 
     label: str
@@ -66,11 +65,11 @@ class CandidateDescription:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Neighbouring units of which two candidates make the same, or one of which they do not.
+    """Neighbouring units that two candidates treat alike, or a single one that they do not.
 
     Attributes:
         units: their names.
-        first, second: what the candidates made of it; of the first unit where there are several.
+        first, second: the candidates' treatment; of several units, that of the first.
     """
 
     units: tuple[str, ...]
@@ -89,12 +88,12 @@ def described(candidate: Candidate, base_size: tuple[int, int] | None = None) ->
         base_size: the input size of its study, from which its decisions start; its own by default.
 
     Raises:
-        BackboneError, CandidateError, ProbeError: its backbone or a decision is not known here, or they do not fit.
+        BackboneError, CandidateError, ProbeError: its backbone or a decision is unknown here, or they do not fit.
     """
     structure = candidate.structure
     backbone = backbones.resolve(structure.backbone)
-    chain = backbone.describe(base_size or structure.input_size)
-    space = Space(Pretrained(backbone.name, backbone.label, structure.weights, "", backbone.preprocessing, chain), {})
+    space = Space(backbone.outline(base_size or structure.input_size, structure.weights), {})
+    chain = space.pretrained.chain
     changed = space.apply(candidate)
     facts = {unit.name: unit for unit in probe.describe(changed)}
     units = {unit.name: unit for unit in changed}
@@ -116,14 +115,14 @@ def _unit_description(chain: Chain, name: str, unit: Unit | None, facts: UnitFac
 
 
 def decisions_apart(first: CandidateDescription, second: CandidateDescription) -> list[tuple[str, str, str]]:
-    """Return the decisions that are not the same: their name, and what each candidate has."""
+    """Return the decisions that differ: their names, and each candidate's value."""
     names = dict.fromkeys((*first.decisions, *second.decisions))
     pairs = ((name, first.decisions.get(name, ""), second.decisions.get(name, "")) for name in names)
     return [(name, one or ABSENT, other or ABSENT) for name, one, other in pairs if one != other]
 
 
 def units_apart(first: CandidateDescription, second: CandidateDescription, *, gather: bool = True) -> list[Row]:
-    """Return all units in order, neighbours that both treat in the same way gathered into one row.
+    """Return all units in order, with neighbours that both treat alike gathered into one row.
 
     Units of different backbones are matched by name; those without a match are listed alone.
     """

@@ -1,4 +1,4 @@
-"""Where values come from before a study has results: the decisions' priors, or near what was good."""
+"""Sources of values before a study has results: the decisions' priors, or the neighbourhood of good candidates."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from spaces.decisions._base import Scalar
 from spaces.decisions._prior import Categorical, Normal, Prior
 
 _NEAR_LOG, _NEAR = 1.5, 0.1
-"""How far a number moves from a good one: a factor on a log scale, else a share of the range."""
+"""Spread of numbers around a good one: a factor on a log scale, else a share of the range."""
 
 
 class FromPrior:
-    """Draws every value from its prior, evenly where a decision states none.
+    """Draws every value from its prior, uniformly if a decision states none.
 
     Args:
-        near: parameters of a good candidate: their numbers are drawn around what they were there.
+        near: parameters of a good candidate, around whose numbers others are drawn.
     """
 
     def __init__(self, seed: int, near: Mapping[str, Scalar] | None = None) -> None:
@@ -44,7 +44,7 @@ class FromPrior:
 
 
 class Likeliest:
-    """Gives every value that its prior holds for the likeliest, the first where a decision states none."""
+    """Returns the most likely value of each prior, or the first value if a decision states none."""
 
     def integer(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False, prior: Prior | None = None

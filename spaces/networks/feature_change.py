@@ -1,4 +1,4 @@
-"""How far the features of a changed network are from the pretrained ones at the start, measured on images."""
+"""The initial distance of a changed network's features from the pretrained ones, measured on images."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from spaces.heads import pool
 def feature_change(pretrained: Chain, changed: Chain, images: Tensor) -> float | None:
     """Return how much the pooled final features move: ``|changed - pretrained| / |pretrained|`` (L2) over ``images``.
 
-    0 is the same function. None where they are of different length, so that there is nothing to compare. Modes are
-    left as they were.
+    0 means the same function. None if their lengths differ, so that there is nothing to compare. Modes are unchanged.
 
     Args:
         images: ``(N, 3, H, W)``, normalised as the weights expect; scaled for a chain of another input size.

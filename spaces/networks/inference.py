@@ -1,4 +1,4 @@
-"""A candidate as a plain network for use: its units and its head, weights in place, nothing only training needs."""
+"""A candidate as a plain network for use: its units and its head, with weights and without what only training needs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _ADDED = ("lora",)
 
 
 class InferenceNetwork(nn.Module):
-    """Units of a chain, then a head, in eval mode. Takes what the chain takes and gives the head's output.
+    """Units of a chain, then a head, in eval mode: from the chain's input to the head's output.
 
-    Units behind the last one that the head is given are left out.
+    Units after the last one that the head uses are left out.
     """
 
     def __init__(self, network: building.Network) -> None:
@@ -43,7 +43,7 @@ class InferenceNetwork(nn.Module):
         return self.head(self.before_head(inputs))
 
     def before_head(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Return what the head is given for ``inputs``: one tensor, or the outputs of the units it taps."""
+        """Return the head's input for ``inputs``: one tensor, or the outputs of the units it taps."""
         tapped: list[Tensor] = []
         for index, unit in enumerate(self.units):
             inputs = unit(inputs)
@@ -52,7 +52,7 @@ class InferenceNetwork(nn.Module):
         return tuple(tapped) if self.taps else inputs
 
     def fold(self) -> int:
-        """Fold batch norms into the layers in front of them, in place; return how many."""
+        """Fold batch norms into the preceding layers, in place; return how many."""
         return sum(fold_batch_norms(part) for part in (*self.units, self.head))
 
     def named_state(self) -> dict[str, Tensor]:
@@ -61,7 +61,7 @@ class InferenceNetwork(nn.Module):
         return state | {f"{_HEAD}{name}": value for name, value in self.head.state_dict().items()}
 
     def load_named(self, state: Mapping[str, Tensor]) -> InferenceNetwork:
-        """Put in what ``named_state`` gave, in place; keys beside it are left out.
+        """Load the output of ``named_state``, in place; other keys are ignored.
 
         Raises:
             WeightsError: a key is missing, or of another shape.
@@ -87,9 +87,18 @@ def blank(candidate: Candidate, base_size: tuple[int, int]) -> Pretrained:
     """Return the candidate's backbone with random weights, at the input size of its study.
 
     Raises:
-        BackboneError: it is not known here.
+        BackboneError: it is unknown here.
     """
     return backbones.resolve(candidate.structure.backbone).pretrained(NO_WEIGHTS, base_size)
+
+
+def outline(candidate: Candidate, base_size: tuple[int, int]) -> Pretrained:
+    """Return the same without memory for weights: shapes alone.
+
+    Raises:
+        BackboneError: it is unknown here.
+    """
+    return backbones.resolve(candidate.structure.backbone).outline(base_size)
 
 
 def rebuild(
@@ -104,12 +113,12 @@ def rebuild(
     Low-rank updates are left out: a checkpoint holds their sum with the weights they belong to.
 
     Args:
-        pretrained: as ``blank`` gives it; its units may be taken over, and changed.
+        pretrained: as returned by ``blank``; its units may be reused, and changed.
         head: makes the task's head for the candidate's classes.
         task: name of the task, whose own decisions may have values too.
 
     Raises:
-        CandidateError: the candidate or a decision is not known here.
+        CandidateError: the candidate or a decision is unknown here.
         WeightsError: ``state`` is of another candidate.
     """
     structure = candidate.structure

@@ -11,7 +11,7 @@ from spaces.networks.draws import FromPrior
 from spaces.networks.space import Space
 
 _COUNTS = (0.5, 0.3, 0.2)
-"""How often one, two and three decisions change: single changes tell most, together they reach farther."""
+"""How often one, two and three decisions change: single changes tell the most, several reach farther."""
 _LOOKS, _TRIES = 12, 24
 _LEAST = 0.02
 
@@ -19,9 +19,9 @@ _LEAST = 0.02
 def neighbour(space: Space, candidate: Candidate, seed: int, among: Container[str] | None = None) -> Candidate:
     """Return a candidate that differs from ``candidate`` in one to three open decisions, drawn from their priors.
 
-    A decision changes the likelier, the oftener its prior says something else than the candidate: what is mostly off
-    is seldom switched on, and a learning rate, which is never the same twice, moves most. The candidate itself where
-    its space holds no other one.
+    A decision is the more likely to change, the more often its prior disagrees with the candidate: what is mostly off
+    is seldom switched on, and a learning rate, which is never the same twice, moves most. The candidate itself if its
+    space holds no other.
 
     Args:
         among: names of the decisions that may change; all by default.
@@ -37,8 +37,8 @@ def neighbour(space: Space, candidate: Candidate, seed: int, among: Container[st
         if choices is not None and decision.params(values[name], choices) is None:
             values[name] = decision.sample(draws, choices)  # the plain recipe may lie outside the study's ranges
         if choices is not None and name not in moot and (among is None or name in among):
-            found = [decision.sample(draws, choices) for _ in range(_LOOKS)]
-            drawn[name] = [value for value in found if value != values[name]]
+            nearby = [decision.sample(draws, choices) for _ in range(_LOOKS)]
+            drawn[name] = [value for value in nearby if value != values[name]]
         chain = space.after(chain, decision, values[name])
     weights = {name: max(len(others) / _LOOKS, _LEAST * bool(others)) for name, others in drawn.items() if others}
     for _ in range(_TRIES):
@@ -53,7 +53,7 @@ def neighbour(space: Space, candidate: Candidate, seed: int, among: Container[st
 def _completed(
     space: Space, candidate: Candidate, values: dict[str, Any], moot: set[str], draws: FromPrior
 ) -> Candidate:
-    """Return ``candidate`` with what has an effect only now drawn: the recipe of a former linear probe."""
+    """Return ``candidate`` with values drawn that only now have an effect: the recipe of a former linear probe."""
     chain = space.apply(candidate)
     missing = (moot & set(space.choices)) - space.moot(space.values(candidate), chain)
     drawn = {name: space.decisions[name].sample(draws, space.narrowed(name, chain)) for name in sorted(missing)}

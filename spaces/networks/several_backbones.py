@@ -1,4 +1,4 @@
-"""The spaces of several backbones as one: the backbone is a decision, the others lie below it."""
+"""The spaces of several backbones as one: the backbone is a decision, with the others below it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from spaces.errors import CandidateError
 from spaces.networks.space import Space
 
 PARAMETER = "backbone"
-"""Name of the parameter that chooses."""
+"""Name of the parameter that chooses the backbone."""
 
 
 class Below:
     """Draws the values of one backbone's decisions: its name is part of every parameter's name.
 
-    What one parameter may be differs between backbones (units to freeze, stages to edit), but a study has to offer
-    the same choices under the same name.
+    The choices of a parameter differ between backbones (units to freeze, stages to edit), but a study has to offer the
+    same choices under the same name.
     """
 
     def __init__(self, suggest: Suggest, backbone: str) -> None:
@@ -39,9 +39,9 @@ class Below:
 
 
 class Several(Space):
-    """The spaces of ``names``, each opened when a candidate of it is first asked for.
+    """The spaces of ``names``, each opened when one of its candidates is first asked for.
 
-    Whatever is asked without a candidate (``chain``, ``choices``, ``baseline``) is the first backbone's.
+    Without a candidate, the first backbone's is meant (``chain``, ``choices``, ``baseline``).
     """
 
     def __init__(self, names: Sequence[str], open_one: Callable[[str], Space]) -> None:
@@ -60,7 +60,7 @@ class Several(Space):
         return self._open(self.names[0]).baseline()
 
     def extremes(self) -> tuple[Candidate, Candidate]:
-        """Return the smallest candidate of the backbone with the fewest parameters, the largest of that with most."""
+        """Return the smallest candidate of the smallest backbone, by parameters, and the largest of the largest."""
         spaces = sorted((self._open(name) for name in self.names), key=_parameters)
         return spaces[0].extremes()[0], spaces[-1].extremes()[1]
 
@@ -108,12 +108,12 @@ def below(parameter: str, backbone: str) -> str:
 
 
 def decision_of(parameter: str) -> str:
-    """Return the name of the decision that ``parameter`` belongs to, whatever backbone it lies below."""
+    """Return the name of the decision that ``parameter`` belongs to, for any backbone."""
     return parameter.partition("@")[0].partition(".")[0]
 
 
 def opening(space: Space, number: int) -> Mapping[str, Scalar]:
-    """Return the values fixed for trial ``number``: each backbone is tried once first, in the order given."""
+    """Return the values fixed for trial ``number``: at first each backbone is tried once, in the given order."""
     names = space.names if isinstance(space, Several) else ()
     return {PARAMETER: names[number]} if 0 < number < len(names) else {}
 

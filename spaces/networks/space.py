@@ -22,13 +22,13 @@ from spaces.errors import CandidateError, ProbeError, RangeError
 
 _DRAWS = 64
 _EDITS = (Stage.CUT, Stage.RESHAPE, Stage.INSERT)
-"""Stages of what may fail to run together."""
+"""Stages whose edits may fail to run together."""
 _REMEMBERED = 32
-"""Edited chains that a space keeps: a candidate's are walked several times, and its edits cost a probe each."""
+"""Number of edited chains that a space caches: a candidate's are used several times, and each edit costs a probe."""
 
 
 class StoredParameters:
-    """Gives stored parameters back."""
+    """Returns stored parameters."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._params = params
@@ -71,7 +71,7 @@ class Random:
 
 
 class Recorder(Random):
-    """Draws at random and remembers between which values: how a space is shown."""
+    """Draws at random and records the ranges, to show a space."""
 
     def __init__(self, seed: int, seen: dict[str, str]) -> None:
         super().__init__(seed)
@@ -97,8 +97,8 @@ class Space:
 
     Attributes:
         choices: decision name -> its choices, for every decision that is open.
-        dropped: decision name -> why it has no place on this backbone.
-        decisions: every decision that the task has, by name.
+        dropped: decision name -> why it does not apply to this backbone.
+        decisions: every decision of the task, by name.
     """
 
     def __init__(
@@ -142,14 +142,14 @@ class Space:
             drawn[name] = decision.baseline(self.chain)
             if name in self.choices and name not in moot:
                 drawn[name] = decision.sample(suggest, self.narrowed(name, chain))
-            with suppress(ProbeError):  # it is taken back below, whatever is asked for in between
+            with suppress(ProbeError):  # it is reset below, whatever is asked for in between
                 chain = self.after(chain, decision, decision.settle(drawn[name], chain))
             moot.update(decision.moot(drawn, chain))
         return self.candidate(drawn)
 
     @property
     def members(self) -> Sequence[Space]:
-        """The space of every backbone; this one alone where there is no other."""
+        """The space of every backbone; only this one if there is no other."""
         return (self,)
 
     def member_of(self, candidate: Candidate) -> Space:
@@ -157,7 +157,7 @@ class Space:
         return self
 
     def narrowed(self, name: str, chain: Chain) -> Any:
-        """Return what of an open decision's choices matters on ``chain``, with those before it applied."""
+        """Return the part of an open decision's choices that matters on ``chain``, with earlier decisions applied."""
         try:
             return self.decisions[name].narrow(self.choices[name], chain)
         except ProbeError:
@@ -186,7 +186,7 @@ class Space:
         for name, choices in self.choices.items():
             for seed in range(_DRAWS):
                 self.decisions[name].sample(Recorder(seed, seen[name]), choices)
-        return {parameter: text for found in seen.values() for parameter, text in sorted(found.items())}
+        return {parameter: text for of_decision in seen.values() for parameter, text in sorted(of_decision.items())}
 
     def params(self, candidate: Candidate) -> dict[str, Scalar] | None:
         """Return the parameters from which ``sample`` makes ``candidate``; None if the space does not hold it."""
@@ -210,7 +210,7 @@ class Space:
         """Return the typed value of every decision.
 
         Raises:
-            CandidateError: the candidate is of another backbone, or has decisions this version does not know.
+            CandidateError: the candidate is of another backbone, or has decisions unknown to this version.
         """
         if candidate.structure.backbone != self.pretrained.backbone:
             raise CandidateError(
@@ -242,7 +242,7 @@ class Space:
         return f"{label}, plain recipe: everything trained, {text}" if plain else f"{label}, {text}"
 
     def words_of(self, candidate: Candidate) -> dict[str, str]:
-        """Return what each decision of the candidate is, in words; empty where it changes nothing."""
+        """Return each decision of the candidate in words; empty if it changes nothing."""
         values = self.values(candidate)
         words: dict[str, str] = {}
         chain = self.chain
@@ -266,7 +266,7 @@ class Space:
         return chain
 
     def after(self, chain: Chain, decision: Decision[Any], value: Any) -> Chain:
-        """Return ``chain`` with the edit made: the same object for the same edit, so that probes are not repeated."""
+        """Return ``chain`` with the edit made; the same object for the same edit, so that probes are not repeated."""
         key = (chain, decision.name, json.dumps(decision.dump(value), sort_keys=True))
         if key in self._edited:
             self._edited.move_to_end(key)
@@ -280,7 +280,7 @@ class Space:
 
     def candidate(self, drawn: Mapping[str, Any]) -> Candidate:
         """Return the candidate of the values ``drawn``, one for every decision, settled: what has no effect in it is
-        the plain recipe's. Changes that do not run together are taken back, the last one first."""
+        the plain recipe's. Changes that do not run together are undone, the last one first."""
         decisions = self.decisions
         values = dict(drawn)
         revertible = [name for name in reversed(decisions) if decisions[name].stage in _EDITS]
@@ -307,7 +307,7 @@ class Space:
         return self._settled_in_turn({**values, **plain}) if plain else (values, chain)
 
     def moot(self, values: Mapping[str, Any], chain: Chain) -> set[str]:
-        """Return the decisions without any effect beside ``values``, all of which are applied to ``chain``."""
+        """Return the decisions without any effect given ``values``, all of which are applied to ``chain``."""
         names = {name for decision in self.decisions.values() for name in decision.moot(values, chain)}
         return names & set(self.decisions)
 
@@ -339,11 +339,11 @@ def is_structure(decision: Decision[Any]) -> bool:
 def read_values(
     candidate: Candidate, chain: Chain, decisions: Mapping[str, Decision[Any]] | None = None
 ) -> dict[str, Any]:
-    """Return the typed value of every one of ``decisions``; one that the candidate does not name has the plain
+    """Return the typed value of each of ``decisions``; one that the candidate does not name has the plain
     recipe's. All that are installed by default.
 
     Raises:
-        CandidateError: a decision that is not installed, or data that is not of its decision.
+        CandidateError: a decision is not installed, or data are not its own.
     """
     decisions = registry() if decisions is None else decisions
     given = {**candidate.structure.choices, **candidate.recipe.choices}
@@ -352,11 +352,11 @@ def read_values(
         raise CandidateError(
             f"the candidate has the decision {unknown[0]!r}, which is not installed; known: {', '.join(decisions)}"
         )
-    for place, choices in (("structure", candidate.structure.choices), ("recipe", candidate.recipe.choices)):
-        misplaced = [name for name in choices if is_structure(decisions[name]) is not (place == "structure")]
+    for part, choices in (("structure", candidate.structure.choices), ("recipe", candidate.recipe.choices)):
+        misplaced = [name for name in choices if is_structure(decisions[name]) is not (part == "structure")]
         if misplaced:
             raise CandidateError(
-                f"the candidate's {place} has the decision {misplaced[0]!r}, which does not belong there"
+                f"the candidate's {part} has the decision {misplaced[0]!r}, which does not belong there"
             )
     return {
         name: decision.parse(given[name]) if name in given else decision.baseline(chain)

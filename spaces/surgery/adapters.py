@@ -1,4 +1,4 @@
-"""Blocks that are put behind a unit, and start as the identity: their last layer is zero."""
+"""Blocks inserted after a unit, which start as the identity: their last layer is zero."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Adapter(nn.Module):
     Takes maps ``(N, C, H, W)``, or anything with the channels last: ``(N, T, C)``, ``(N, H, W, C)``, ``(N, C)``.
 
     Args:
-        channels: ``C``; what follows behind them (a padding mask) passes unchanged.
+        channels: ``C``; what follows them (a padding mask) passes unchanged.
         width: channels of the bottleneck.
         is_map: whether channels are the second dimension.
     """
@@ -39,7 +39,7 @@ class Adapter(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """``x + up(relu(conv3x3(x)))``: a residual convolution that also sees the neighbours, ``(N, C, H, W)``."""
+    """``x + up(relu(conv3x3(x)))``: a residual convolution that also sees neighbours, ``(N, C, H, W)``."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ def block(kind: str, channels: int, width: int, *, is_map: bool) -> nn.Module:
     """Return a block of ``kind`` (``adapter``, ``conv``) whose last layer is zero.
 
     Raises:
-        SurgeryError: a convolution asked for where there are no maps.
+        SurgeryError: a convolution is requested where there are no maps.
     """
     if kind == "conv" and not is_map:
         raise SurgeryError("a convolution block needs feature maps (C, H, W); use an adapter behind tokens or vectors")
@@ -70,7 +70,7 @@ def append(module: nn.Module, name: str, added: nn.Module) -> fx.GraphModule:
     """Return ``module`` followed by ``added``, which is called ``name`` in it; the weights are shared.
 
     Raises:
-        SurgeryError: ``module`` is no unit of a chain.
+        SurgeryError: ``module`` is not a unit of a chain.
     """
     if not isinstance(module, fx.GraphModule):
         raise SurgeryError(f"only units of a chain can be extended, got {type(module).__name__}")
@@ -84,7 +84,7 @@ def append(module: nn.Module, name: str, added: nn.Module) -> fx.GraphModule:
 
 
 def draw(weight: Tensor, seed: str) -> None:
-    """Fill ``weight`` in place as PyTorch's linear layers are, from numbers that depend on ``seed`` alone."""
+    """Initialise ``weight`` in place like PyTorch's linear layers, with numbers that depend only on ``seed``."""
     if weight.is_meta:
         return
     number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:7])

@@ -1,4 +1,4 @@
-"""Pure edits of one module: each returns a changed copy that shares what it does not change."""
+"""Pure edits of one module: each returns a changed copy that shares whatever it does not change."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def padding_of(conv: nn.Conv2d) -> tuple[int, int]:
 def reducing(module: nn.Module) -> tuple[str, ...]:
     """Return the paths of the layers in ``module`` that make the image smaller: strided convolutions and pools.
 
-    Strides are even and smaller than the kernel or of 2. Patch embeddings (stride and kernel of 4 and more are
-    equal) are no reduction that could be switched off.
+    Strides are 2, or even and smaller than the kernel. Patch embeddings (stride and kernel are equal, 4 or more) are
+    not reductions that could be switched off.
     """
     return tuple(
         path
@@ -54,15 +54,15 @@ def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
 def remove_stride(module: nn.Module, paths: Collection[str] | None = None) -> nn.Module:
     """Return ``module`` with the strides of the layers at ``paths`` halved (2 becomes 1); weights stay.
 
-    Main path and shortcut change together, so that they still fit; nothing means every layer that reduces. A 2x2
+    Main path and shortcut change together, so that they still fit; by default every layer that reduces. A 2x2
     pool becomes the identity: with stride 1 it would shift the image by half a pixel. An even kernel without
     padding becomes an odd one with zeros, so that the image keeps its size.
 
     Raises:
         SurgeryError: nothing at ``paths`` makes the image smaller.
     """
-    found = reducing(module)
-    chosen = found if paths is None else tuple(path for path in found if path in paths)
+    layers = reducing(module)
+    chosen = layers if paths is None else tuple(path for path in layers if path in paths)
     if not chosen or (paths is not None and len(chosen) < len(paths)):
         raise SurgeryError(f"{type(module).__name__} has no layer of stride 2 to switch off at {paths or 'any place'}")
     changed = mirror(module)
@@ -81,7 +81,7 @@ def remove_stride(module: nn.Module, paths: Collection[str] | None = None) -> nn
 
 
 def _centre(conv: nn.Conv2d) -> None:
-    """Give an even kernel that begins at its pixel zeros on the other side too, in place: it then keeps the size."""
+    """Pad an even kernel that begins at its pixel with zeros on the other side, in place, so that it keeps the size."""
     height, width = conv.kernel_size
     weight = F.pad(conv.weight.detach(), (width - 1, 0, height - 1, 0))
     conv.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
@@ -93,7 +93,7 @@ def _centre(conv: nn.Conv2d) -> None:
 def dilate(module: nn.Module, factors: Mapping[str, int]) -> nn.Module:
     """Return ``module`` with the convolutions at the given paths reaching ``factor`` times as far; weights are shared.
 
-    The output's shape stays. Behind a stride that was switched off this keeps the receptive field
+    The output's shape stays. After a stride that was switched off, this keeps the receptive field
     (https://arxiv.org/abs/1606.00915). 1x1 convolutions and those padded by name are left as they are.
     """
     changed = mirror(module)
@@ -113,7 +113,7 @@ def dilate(module: nn.Module, factors: Mapping[str, int]) -> nn.Module:
 def mirror(module: M, *, own_graph: bool = False) -> M:
     """Return a copy of ``module``'s structure that shares its parameters and buffers.
 
-    A traced module's copy shares its graph too, unless it is to have its ``own_graph``, to be changed.
+    A traced module's copy shares its graph too, unless it needs its ``own_graph`` for changes.
     """
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     return copy.deepcopy(module, shared) if own_graph else copied(module, shared)
@@ -127,7 +127,7 @@ def replace_submodule(module: nn.Module, path: str, new: nn.Module) -> None:
 
 def patch_embedding(module: nn.Module) -> str | None:
     """Return the path of the convolution in ``module`` that cuts an image into patches: kernel equal to stride, no
-    padding, at least 4 pixels; None when there is none."""
+    padding, at least 4 pixels; None if there is none."""
     paths = (path for path, layer in module.named_modules() if isinstance(layer, nn.Conv2d) and _cuts_patches(layer))
     return next(paths, None)
 
@@ -163,7 +163,7 @@ def resize_patches(conv: nn.Conv2d, patch: int) -> nn.Conv2d:
 
 
 def strongest(linear: nn.Linear, count: int) -> Tensor:
-    """Return the places of the ``count`` neurons of ``linear`` with the largest weights (L2 norm), in their order."""
+    """Return the indices of the ``count`` neurons of ``linear`` with the largest weights (L2 norm), in order."""
     norms: Tensor = linear.weight.detach().float().norm(dim=1)
     if norms.is_meta:
         return torch.arange(count)
@@ -177,7 +177,7 @@ def narrow_outputs(linear: nn.Linear, kept: Tensor) -> nn.Linear:
 
 
 def narrow_inputs(linear: nn.Linear, kept: Tensor) -> nn.Linear:
-    """Return ``linear`` reading only the inputs ``kept``."""
+    """Return ``linear`` with only the inputs ``kept``."""
     return _linear(linear, linear.weight.detach()[:, kept], None if linear.bias is None else linear.bias.detach())
 
 

@@ -1,4 +1,4 @@
-"""Batch norms folded into the layer in front of them: fewer steps at inference, the same function but for rounding."""
+"""Folds batch norms into the preceding layer: fewer steps at inference, the same function up to rounding."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from spaces.errors import ChainError
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _PADDED = "Conv2dSame"
-"""timm's convolution that pads as TensorFlow does: its weights mean what a ``Conv2d``'s do."""
+"""timm's convolution with TensorFlow's padding, whose weights are those of a ``Conv2d``."""
 
 
 def fold_batch_norms(module: nn.Module) -> int:
-    """Fold every batch norm right behind a convolution or linear layer into that layer, in place; return how many.
+    """Fold every batch norm directly after a convolution or linear layer into that layer, in place; return how many.
 
     ``W' = W * gamma / sqrt(var + eps)``, ``b' = (b - mean) * gamma / sqrt(var + eps) + beta``: what the pair computes
-    in eval mode. An identity stays where the batch norm was, or its activation where it has one built in. A layer
-    that is used twice or read by something else, and a block that ``torch.fx`` cannot look into, are left alone.
-    The module is in eval mode afterwards.
+    in eval mode. An identity takes the batch norm's place, or its activation if it has one built in. Layers used twice
+    or read by something else, and blocks that ``torch.fx`` cannot trace, are left alone. The module is in eval mode
+    afterwards.
     """
     try:
         graph = trace_layers(module, lambda layer: isinstance(layer, _BATCH_NORMS))
-    except ChainError:  # the order of its layers is unknown
+    except ChainError:  # the order of its layers is not known
         return 0
     pairs = list(_pairs(graph, module))
     for layer_path, norm_path in pairs:
@@ -60,7 +60,7 @@ def _fits(layer: nn.Module, norm: nn.Module) -> bool:
 
 
 def _behind(norm: nn.Module) -> nn.Module:
-    """Return what of a batch norm remains: timm's has its activation built in."""
+    """Return what remains of a batch norm: timm's has its activation built in."""
     built_in = [getattr(norm, name) for name in ("drop", "act") if isinstance(getattr(norm, name, None), nn.Module)]
     return nn.Sequential(*built_in) if built_in else nn.Identity()
 

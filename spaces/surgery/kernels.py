@@ -1,4 +1,4 @@
-"""Kernels of convolutions made larger, which computes the same function, or smaller."""
+"""Enlarges kernels of convolutions, which keeps the function, or shrinks them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spaces.surgery.edits import mirror, padding_of, replace_submodule
 
 
 def resize_kernel(conv: nn.Conv2d, kernel_size: int) -> nn.Conv2d:
-    """Return ``conv`` with a square kernel of ``kernel_size``: the old one in zeros, or its centre.
+    """Return ``conv`` with a square kernel of ``kernel_size``: the old one padded with zeros, or its centre.
 
     A larger kernel computes the same function (after Net2Net, https://arxiv.org/abs/1511.05641): the weight
     ``(C_out, C_in / groups, k, k)`` becomes ``(C_out, C_in / groups, K, K)``. The output shape stays.
@@ -22,7 +22,7 @@ def resize_kernel(conv: nn.Conv2d, kernel_size: int) -> nn.Conv2d:
         kernel_size: ``K`` in pixels, odd.
 
     Raises:
-        SurgeryError: ``conv`` or ``kernel_size`` is even or not square, or the padding cannot shrink as much.
+        SurgeryError: ``conv`` or ``kernel_size`` is even or not square, or the padding cannot shrink that much.
     """
     reason = why_not_resize(conv, kernel_size)
     if reason:
@@ -44,7 +44,7 @@ def resize_kernel(conv: nn.Conv2d, kernel_size: int) -> nn.Conv2d:
 
 
 def why_not_resize(conv: nn.Conv2d, kernel_size: int) -> str:
-    """Return why ``resize_kernel`` refuses; empty when it does not."""
+    """Return why ``resize_kernel`` refuses; empty if it does not."""
     height, width = conv.kernel_size
     if height != width or height % 2 == 0:
         return f"only square, odd kernels can be resized, this one is {height}x{width}"

@@ -1,4 +1,4 @@
-"""Low-rank updates of frozen weights (LoRA), which start as nothing: one of their two factors is zero."""
+"""Low-rank updates of frozen weights (LoRA), which start at zero: one of their two factors is zero."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from spaces.surgery.edits import mirror
 class LowRank(nn.Module):
     """Adds ``scale * up @ down`` to a weight ``(out, ...)`` that does not learn itself (https://arxiv.org/abs/2106.09685).
 
-    A parametrisation: whoever reads the weight gets the sum, attention's functional calls too.
+    A parametrisation: reading the weight returns the sum, in attention's functional calls too.
 
     Args:
-        shape: of the weight; all but its first dimension are taken as one.
+        shape: of the weight; all but its first dimension are merged.
         rank: columns of ``up`` ``(out, rank)`` and rows of ``down`` ``(rank, in)``.
     """
 
@@ -34,7 +34,7 @@ class LowRank(nn.Module):
 
 
 def low_rank_targets(module: nn.Module, rank: int) -> tuple[tuple[str, str], ...]:
-    """Return the weights that a low-rank update of ``rank`` makes smaller: path of the layer, name of its weight.
+    """Return the weights larger than a low-rank update of ``rank``: path of the layer, name of its weight.
 
     Linear layers, GPT-2's among them, ungrouped 1x1 convolutions, and the joint input projection of
     ``nn.MultiheadAttention``.
@@ -42,7 +42,7 @@ def low_rank_targets(module: nn.Module, rank: int) -> tuple[tuple[str, str], ...
     targets: list[tuple[str, str]] = []
     for path, layer in module.named_modules():
         pointwise = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.groups == 1
-        # GPT-2 calls a linear layer with its weight the other way round so.
+        # GPT-2's name for a linear layer with a transposed weight.
         turned = type(layer).__name__ == "Conv1D" and type(layer).__module__.startswith("transformers.")
         if isinstance(layer, nn.Linear) or pointwise or turned:
             targets.append((path, "weight"))
@@ -56,7 +56,7 @@ def low_rank_targets(module: nn.Module, rank: int) -> tuple[tuple[str, str], ...
 
 
 def weight_shape(module: nn.Module, path: str, name: str) -> tuple[int, int]:
-    """Return outputs and inputs of a weight taken as a matrix."""
+    """Return outputs and inputs of a weight seen as a matrix."""
     shape = getattr(module.get_submodule(path), name).shape
     return int(shape[0]), math.prod(shape[1:])
 

@@ -44,6 +44,21 @@ search: {{trials: {trials}, seed: {seed}, parallel_heads: 4}}
 faults: {{lease: 120, max_retries: 100, database_timeout: 120}}
 keep_checkpoints: {keep}
 """
+HEADS = """\
+name: heads
+data: {{path: {data}, val_share: 0.3, test_share: 0.0}}
+backbone: squeezenet1_1
+weights: none
+input_size: 32
+training: {{epochs: 2, batch_size: 16}}
+space: {{freeze: {{low: 9}}, head: {{}}, head_start: {{starts: [random]}}}}
+search: {{trials: {trials}, seed: {seed}, sampler: random, portfolio: off, parallel_heads: 4}}
+faults: {{lease: 5, max_retries: 100, database_timeout: 120}}
+keep_checkpoints: {keep}
+"""
+"""Every candidate but the plain recipe freezes all units, so that trials are trained at once whenever they begin."""
+HEADS_TRIALS = 17
+AMID_GROUP = ("before training of heads in training.heads.fit_heads", "before commit in store.writing.finish_trial")
 
 
 def main() -> int:
@@ -143,6 +158,7 @@ class Run:
             code = crew.alone(replace(run, faults=None), LEAVE_S)
             last_s = time.monotonic() - begin
             self._look_at_exits(crew, plan, late, code)
+            heads = self._kill_groups(crew, run)
         finally:
             crew.end()
         remains = checks.Remains(
@@ -162,13 +178,42 @@ class Run:
             "trials": dict(Counter(one.state.value for one in trials)),
             "attempts": sum(one.attempts for one in trials),
             "backbones": len({one.candidate["structure"]["backbone"] for one in trials if one.candidate}),
-            "together": sum("trained_at_once" in one.extras for one in trials),
+            "together": sum("trained_at_once" in one.extras for one in (*trials, *heads)),
             "replayed": count,
             "calm_s": self.calm_s,
             "disturbed_s": self.disturbed_s,
             "last_run_s": round(last_s),
             "losses": self.losses,
         }
+
+    def _kill_groups(self, crew: Any, run: Any) -> tuple[Any, ...]:
+        """Kill a worker amid trials that it trains at once, then let it end; return the trials.
+
+        What a kill takes over goes on alone, and in the study of the other faults none is left to begin after them.
+        """
+        from chaos import checks, strikes
+        from chaos.crew import LEAVE_S
+
+        study, waiting = self.folder / "heads.yaml", self.folder / "faults-of-heads" / "waiting"
+        waiting.mkdir(parents=True)
+        given = {"data": self.folder / "data", "trials": HEADS_TRIALS, "seed": self.given.seed, "keep": KEEP}
+        study.write_text(HEADS.format(**given))
+        post = replace(run, study=study, place=self.folder / "runs" / "heads", faults=waiting.parent)
+        for point in AMID_GROUP:
+            (waiting / point).write_text(strikes.KILL)
+            code = crew.alone(post, LEAVE_S)
+            if code != -9:
+                self.losses.append(f"no group of trials came to {point!r}: its worker ended with {code}")
+        if (code := crew.alone(post, LEAVE_S)) != 0:
+            self.losses.append(f"the worker that ends the study of heads ended with {code}: {self._last_words()}")
+        remains = checks.Remains(
+            *(self.url(), "heads", post.place, post.cache, self.folder / "tmp", HEADS_TRIALS, KEEP)
+        )
+        self.losses += [f"heads: {line}" for line in checks.check(remains)]
+        trials = remains.study.trials
+        if not any("trained_at_once" in one.extras for one in trials):
+            self.losses.append("no group of trials has come to its end")
+        return tuple(trials)
 
     def _write_study(self) -> Path:
         import numpy as np

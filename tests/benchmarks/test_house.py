@@ -1,13 +1,8 @@
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
+from by_path import module_at
 
-spec = importlib.util.spec_from_file_location("house", Path(__file__).with_name("house.py"))
-assert spec is not None
-assert spec.loader is not None
-house = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(house)
+house = module_at("benchmarks/house.py")
 
 LONG = "def long(self, a, b, c, d, e, f, g, *, h, i):\n" + '    """Words."""\n' + "    x = 1\n" * 41
 CONTRACTS = "[importlinter:contract:search]\ntype = layers\ncontainers = search\nlayers =\n    cli\n    a | b\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from by_path import module_at
 from PIL import Image
 from sklearn import metrics
 
@@ -34,12 +34,7 @@ search: {{trials: 1, seed: 3, pruner: none, parallel_heads: 1}}
 
 def shared(name: str, room: str = "tasks") -> Any:
     """Return another test's module, for the data that it draws."""
-    spec = importlib.util.spec_from_file_location(f"{name}_of_tests", Path(__file__).parent / room / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_at(f"search/{room}/{name}.py")
 
 
 @pytest.fixture
@@ -107,7 +102,7 @@ def draw_boxes(count: int = 12) -> None:
     Path("boxes.json").write_text(json.dumps({"images": images, "annotations": boxes, "categories": categories}))
 
 
-@pytest.mark.parametrize("resize", ["stretch", "letterbox"])
+@pytest.mark.parametrize("resize", ["letterbox", pytest.param("stretch", marks=pytest.mark.slow)])
 def test_boxes(resize: str, root: Path) -> None:
     coco, evaluation = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
     draw_boxes()
@@ -155,7 +150,7 @@ def draw_masks(count: int = 12) -> None:
 
 
 @pytest.mark.parametrize(  # inputs smaller and larger than the images
-    ("objective", "size"), [("miou", "[32, 48]"), ("dice", "160")]
+    ("objective", "size"), [("miou", "[32, 48]"), pytest.param("dice", "160", marks=pytest.mark.slow)]
 )
 def test_masks(objective: str, size: str, root: Path) -> None:
     draw_masks()

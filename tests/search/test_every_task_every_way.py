@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from by_path import module_at
 
 from search import api
 from search.errors import ConstraintError, UserError
@@ -32,13 +32,8 @@ search: {{trials: {trials}, seed: 3, pruner: none, parallel_heads: 1}}
 
 
 def drawing(name: str) -> Any:
-    """Return another test's module, for the data that it draws."""
-    spec = importlib.util.spec_from_file_location(f"{name}_of_sweep", Path(__file__).parent / "tasks" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """Return another task's test module, for the data that it draws."""
+    return module_at(f"search/tasks/{name}.py")
 
 
 def colours(root: Path) -> str:
@@ -122,7 +117,7 @@ def ran(task: str, root: Path, goals: str = "", *, several: bool = False, trials
         name="s", task=task, data=way.draw(root), backbone=backbone, more=f"{way.more}\n{goals}", trials=trials
     )
     Path("study.yaml").write_text(text)
-    study = api.run_study("study.yaml", report=False).study
+    study = api.run_study("study.yaml", report=False, final=False).study
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * trials, [
         trial.failure for trial in study.trials
     ]

@@ -1,1 +1,1 @@
-"""Pages of the dashboard, one a file: records in, Dash components out."""
+"""Pages of the dashboard, one per file: records in, Dash components out."""

@@ -24,7 +24,7 @@ def numbers_of(query: str) -> list[int]:
 
 
 def page(study: StudyRecord, numbers: Sequence[int]) -> html.Div:
-    """Return the comparison of trials ``numbers``, which are whole in ``study``."""
+    """Return the comparison of trials ``numbers``, which are complete in ``study``."""
     trials = [trial for trial in study.trials if trial.number in set(numbers)]
     back = html.P(dcc.Link(study.name, href=components.study_path(study.name)))
     if len(trials) < 2:

@@ -13,7 +13,7 @@ from search.report.figures import studies_figures
 from search.store.reading import Summary
 
 MOST = 12
-"""Studies that are compared in figures, the newest: every one of them is read whole."""
+"""Number of studies compared in figures, the newest: each of them is read completely."""
 
 FIRST = """\
 ftsearch init DATA          # writes a study file for your images, texts or tables
@@ -38,7 +38,7 @@ def page(studies: Sequence[Summary], store: str) -> html.Div:
 
 
 def facts(studies: Sequence[Summary]) -> html.Div:
-    """Return the table of studies, which changes while trials run; a sentence while there is none."""
+    """Return the table of studies, which changes while trials run; a sentence while there are none."""
     if not studies:
         return html.Div([html.P("This store holds no study yet. To make one:"), html.Pre(FIRST)])
     head = (
@@ -57,7 +57,7 @@ def facts(studies: Sequence[Summary]) -> html.Div:
 
 def _row(study: Summary) -> tuple[object, ...]:
     progress = study.progress
-    gain = "–"
+    gain, best = "–", theme.number(progress.best) + (" (leaks)" if study.leak else "")
     if progress.best is not None and progress.baseline is not None:
         shown = [round(value, theme.DIGITS) for value in (progress.best, progress.baseline)]
         gain = theme.change(shown[0] - shown[1], study.metric)
@@ -65,7 +65,7 @@ def _row(study: Summary) -> tuple[object, ...]:
     return (
         dcc.Link(study.name, href=components.study_path(study.name)),
         theme.metric_name(study.metric),
-        theme.number(progress.best),
+        html.Span(best, title=study.leak) if study.leak else best,
         gain,
         html.Span(of_target(progress.finished, progress.target), title=states),
         str(progress.unfinished),

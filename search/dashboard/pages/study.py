@@ -19,13 +19,13 @@ from search.report.figures._base import Section
 from search.report.findings import findings
 
 _LOOKED_AT = 2000
-"""Number of trials that the filters' hints are taken from."""
+"""Number of trials from which the filters' hints are taken."""
 _WORDS_MOST = 40
 """Most values of a parameter that can be filtered by."""
 
 
 def section_of(query: str) -> Section:
-    """Return the section that an address asks for; the first one by default."""
+    """Return the section named in an address; by default the first."""
     wanted = parse_qs(query.lstrip("?")).get("tab", [""])[0]
     return next((section for section in Section if section.value == wanted), Section.PROGRESS)
 
@@ -129,7 +129,7 @@ def _failures(study: StudyRecord) -> list[Any]:
 
 
 def front(study: StudyRecord) -> list[Any]:
-    """Return the trials that none beats in all objectives; nothing for a study of a single one."""
+    """Return the trials that no other beats in all objectives; nothing for a study with a single one."""
     lines = fronts.rows(study)
     if not lines:
         return []

@@ -16,8 +16,8 @@ from search.report.origin import found_by
 
 
 def page(study: StudyRecord, number: int) -> html.Div:
-    """Return the page of trial ``number``, which is whole in ``study``."""
-    trial = next((found for found in study.trials if found.number == number), None)
+    """Return the page of trial ``number``, which is complete in ``study``."""
+    trial = next((trial for trial in study.trials if trial.number == number), None)
     if trial is None:
         return components.nothing(f"No trial {number}", f"{study.name} has {len(study.trials)} trials, counted from 0.")
     return html.Div(
@@ -96,7 +96,7 @@ def facts(study: StudyRecord, trial: TrialRecord) -> list[Any]:
 
 
 def _fault(trial: TrialRecord) -> list[Any]:
-    """Return why the trial failed: whoever opens its page asks that first."""
+    """Return why the trial failed, the first question of whoever opens its page."""
     if trial.failure is None:
         return []
     return [

@@ -200,15 +200,15 @@ def _read(table: _Table, names: tuple[str, ...], folder: Path, image: Mapping[st
     size = size_of(folder / file)
     if size is not None and size != (width, height):
         return f"the file is {size[0]}x{size[1]} pixels, the table says {width}x{height}"
-    found: list[tuple[int, Shape]] = []
+    by_area: list[tuple[int, Shape]] = []
     for row in table.objects[image["id"]]:
         if not isinstance(row.get("category_id"), int | str) or row["category_id"] not in table.categories:
             return f"annotation {row.get('id')}: unknown category {row.get('category_id')!r}"
         counts, area, fault = _encoded(row.get("segmentation"), width, height)
         if fault:
             return f"annotation {row.get('id')}: {fault}"
-        found.append((area, Shape(names.index(table.categories[row["category_id"]]), counts)))
-    shapes = tuple(shape for _, shape in sorted(found, key=lambda pair: -pair[0]))
+        by_area.append((area, Shape(names.index(table.categories[row["category_id"]]), counts)))
+    shapes = tuple(shape for _, shape in sorted(by_area, key=lambda pair: -pair[0]))
     rest = VOID if names[0] in table.categories.values() else 0
     there, numbers = np.unique(_paint(width, height, shapes, rest), return_counts=True)
     pixels = tuple((int(label), int(n)) for label, n in zip(there, numbers, strict=True) if label != VOID)

@@ -8,6 +8,7 @@ from pathlib import Path
 from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
+from search.data.split_names import USUAL_COLUMN
 from search.data.split_options import SplitOptions
 from search.data.tabular import Row, rows_of
 from search.errors import DataError
@@ -34,7 +35,7 @@ class Options(SplitOptions):
     path_column: str = "filename"
     label_column: str = "class"
     corner_columns: tuple[str, str, str, str] = CORNERS
-    split_column: str = "split"
+    split_column: str = USUAL_COLUMN
 
 
 class CsvBoxes(Format):
@@ -54,8 +55,8 @@ class CsvBoxes(Format):
                 drawn.extend(_boxes(row, options))
             except DataError as error:
                 faults.add(str(error))
-        found = [AnnotatedImage(path, place, split, drawn) for (path, split), (place, drawn) in boxes.items()]
-        return dataset(table.stem, found, options, None, faults)
+        annotated = [AnnotatedImage(path, place, split, drawn) for (path, split), (place, drawn) in boxes.items()]
+        return dataset(table.stem, annotated, options, None, faults)
 
 
 def _boxes(row: Row, options: Options) -> list[BoxAnnotation]:

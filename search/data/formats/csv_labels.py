@@ -47,14 +47,14 @@ class CsvLabels(Format):
         names = options.label_columns or tuple(sorted({name for item in listed for name in item.label}))
         if listed and not names:
             raise DataError(f"{table}: no row has a label in the column {options.label_column!r}")
-        index = {name: place for place, name in enumerate(names)}
+        index = {name: number for number, name in enumerate(names)}
         dataset = gather(
             table.stem,
             listed,
             options,
             names=names,
             encode=lambda labels: tuple(sorted(index[name] for name in labels)),
-            written=lambda target: "+".join(names[place] for place in target),
+            written=lambda target: "+".join(names[number] for number in target),
             divide=options.by_classes(len(names)),
         )
         _check(dataset)

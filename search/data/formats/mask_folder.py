@@ -126,12 +126,12 @@ def _pairs(root: Path, options: Options, walk: Walk) -> Iterator[_Pair]:
         for image in walk.files(images, EXTENSIONS) if images.is_dir() else ():
             if images == beside and image.stem.endswith(options.mask_suffix):
                 continue
-            place = image.relative_to(images)
+            relative = image.relative_to(images)
             stem = image.stem.removesuffix(options.image_suffix)
             if listed and stem not in listed:
                 continue
-            wanted = place.with_name(f"{stem}{options.mask_suffix}")
-            part = split or listed.get(stem) or (split_of(place.parts[0]) if len(place.parts) > 1 else None)
+            wanted = relative.with_name(f"{stem}{options.mask_suffix}")
+            part = split or listed.get(stem) or (split_of(relative.parts[0]) if len(relative.parts) > 1 else None)
             yield _Pair(image, known.get(wanted), beside / f"{wanted}.png", part)
 
 
@@ -148,7 +148,7 @@ def _places(root: Path, options: Options, walk: Walk) -> list[tuple[Path, Path, 
         ]
     parts = [(folder, split) for folder in folders if (split := split_of(folder.name)) is not None]
     around = [(folder / options.images, folder / options.masks, split) for folder, split in parts]
-    there = [place for place in around if place[0].is_dir()]
+    there = [pair for pair in around if pair[0].is_dir()]
     if any(split is Split.TRAIN for *_, split in there):
         return [*there]
     return [(root / options.images, root / options.masks, None)]

@@ -59,7 +59,7 @@ class TextLabels(Format):
             for label in item.label
             if label not in known
         ]
-        index = {label: place for place, label in enumerate(known)}
+        index = {label: number for number, label in enumerate(known)}
         return texts.collect(
             name,
             [item for item in listed if all(label in index for label in item.label)],
@@ -67,7 +67,7 @@ class TextLabels(Format):
             options,
             names=known,
             encode=lambda labels: tuple(sorted(index[label] for label in labels)),
-            written=lambda target: "+".join(known[place] for place in target),
+            written=lambda target: "+".join(known[number] for number in target),
             divide=options.by_classes(len(known)),
         )
 

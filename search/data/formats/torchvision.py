@@ -61,7 +61,7 @@ class Torchvision(Format):
             if options.limit is not None:
                 places = splits.draw([(text,) for text in texts], options.limit, options.seed)
             source = f"{options.dataset}.{split or 'all'}"
-            listed += [Listed(StoredImage(source, place, fetch), texts[place], split) for place in places]
+            listed += [Listed(StoredImage(source, index, fetch), texts[index], split) for index in places]
         used = {item.label for item in listed}
         order = [name for name in classes if name in used] if classes else None
         return assemble(options.dataset, listed, options, classes=order)

@@ -54,8 +54,8 @@ class Voc(Format):
         walk = Walk()
         listed = _in_sets(root, faults, walk) if (root / "Annotations").is_dir() else _beside(root, walk)
         images = _Images(root)
-        found = [item for xml, split in listed if (item := _read(xml, images, split, options, faults)) is not None]
-        made = dataset(root.name, found, options, options.classes or None, faults)
+        annotated = [item for xml, split in listed if (item := _read(xml, images, split, options, faults)) is not None]
+        made = dataset(root.name, annotated, options, options.classes or None, faults)
         return replace(made, notes=(*made.notes, *walk.lines()))
 
 
@@ -153,8 +153,8 @@ class _Images:
         if not self.by_stem:
             for image in Walk().files(self.root, EXTENSIONS):
                 self.by_stem.setdefault(image.stem, []).append(image)
-        found = next((self.by_stem[stem] for stem in stems if stem in self.by_stem), [])
-        return max(found, key=lambda image: len(os.path.commonpath((image, xml))), default=None)
+        images = next((self.by_stem[stem] for stem in stems if stem in self.by_stem), [])
+        return max(images, key=lambda image: len(os.path.commonpath((image, xml))), default=None)
 
 
 format = Voc()  # noqa: A001  # the room's word for its plug-in

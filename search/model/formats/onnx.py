@@ -92,10 +92,10 @@ class OnnxModule(nn.Module):
             UserError: the graph does not take them, or gives up.
         """
         try:
-            found = self._session.run(None, {_INPUT: inputs.detach().cpu().contiguous().numpy()})
+            arrays = self._session.run(None, {_INPUT: inputs.detach().cpu().contiguous().numpy()})
         except Exception as error:  # as on opening
             raise UserError(f"cannot run {self._path}: {str(error).splitlines()[0]}") from error
-        outputs = tuple(torch.from_numpy(output) for output in found)
+        outputs = tuple(torch.from_numpy(output) for output in arrays)
         return outputs[0] if len(outputs) == 1 else outputs
 
 
@@ -116,8 +116,8 @@ def _check_external_data(path: Path) -> None:
     folder = path.parent.resolve()
     for tensor in _messages(model, onnx.TensorProto):
         for location in (entry.value for entry in tensor.external_data if entry.key == "location"):
-            place = Path(location)
-            if place.is_absolute() or not (folder / place).resolve().is_relative_to(folder):
+            target = Path(location)
+            if target.is_absolute() or not (folder / target).resolve().is_relative_to(folder):
                 raise UserError(
                     f"{path} takes weights from {location!r}, outside of its folder, which is refused; "
                     "export the model again"

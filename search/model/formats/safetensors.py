@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from search.errors import UserError
 from search.model.formats._base import PLAIN, ModelFormat, Rebuild, Signature
+from spaces.backbones._state_dicts import check_numbers
 from spaces.networks.inference import InferenceNetwork
 
 
@@ -38,9 +39,11 @@ class Safetensors(ModelFormat):
 
     def open(self, path: Path, rebuild: Rebuild) -> nn.Module:
         try:
-            return rebuild(load_file(path))
+            state = load_file(path)
         except SafetensorError as error:
             raise UserError(f"cannot read {path}: {error}; export the model again") from error
+        check_numbers(state, str(path))
+        return rebuild(state)
 
     def snippet(self, facts: Mapping[str, str]) -> str:
         is_text = facts.get("reads") == "tokens"

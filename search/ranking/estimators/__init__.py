@@ -1,4 +1,4 @@
-"""How well a backbone's features suit labelled data, estimated without training it: one estimator a file."""
+"""How well a backbone's features suit labelled data, estimated without training it: one estimator per file."""
 
 from __future__ import annotations
 

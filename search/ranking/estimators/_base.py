@@ -18,9 +18,9 @@ class Evidence:
     """A pretrained network's features of labelled inputs.
 
     Attributes:
-        features: one vector an input, ``(N, D)``.
+        features: one vector per input, ``(N, D)``.
         labels: class indices ``(N,)``, every one of ``0..classes - 1`` at least twice.
-        probabilities: of the classes that the network was pretrained on, ``(N, Z)``; None where it has none.
+        probabilities: of the classes that the network was pretrained on, ``(N, Z)``; None if it has none.
     """
 
     features: Floats
@@ -38,14 +38,14 @@ class Evidence:
 
 
 class Estimator(ABC):
-    """A score that is higher where features suit the labels better. The file ends with ``estimator = ...()``.
+    """A score that is higher if features suit the labels better. Each file ends with ``estimator = ...()``.
 
     Class attributes:
         name: the file's name; ``title`` for people.
         source: where the method comes from.
         rank: tables list estimators in this order.
-        reads_classes: it needs ``probabilities`` and has nothing to say of networks without classes.
-        of_layers: quick enough, and meaningful, for the features of every layer.
+        reads_classes: whether it needs ``probabilities``, and so does not apply to networks without classes.
+        of_layers: whether it is fast enough, and meaningful, for the features of every layer.
     """
 
     name: ClassVar[str]

@@ -12,7 +12,7 @@ class HScore(Estimator):
     """``tr(S^-1 B) (1 - a)``: ``S`` the features' covariance shrunk by ``a``, ``B`` that of the class means.
 
     Bao et al. 2019 (https://arxiv.org/abs/2212.10082) with the shrinkage of Ledoit and Wolf, as Ibrahim et al. 2021
-    (https://arxiv.org/abs/2110.06893) correct it: without, it breaks down where there are more features than samples.
+    (https://arxiv.org/abs/2110.06893) correct it: without it, the score breaks down for more features than samples.
     """
 
     name, title, rank = "hscore", "H-score", 1

@@ -1,4 +1,4 @@
-"""k nearest neighbours: how often an input's neighbours in the features are of its class."""
+"""k nearest neighbours: how often the nearest features belong to an input's class."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _CHUNK = 1024
 
 
 class NearestNeighbours(Estimator):
-    """Accuracy of a vote of the five nearest others, each left out in turn; cosine similarity weighs the votes.
+    """Leave-one-out accuracy of a vote of the five nearest neighbours, weighted by cosine similarity.
 
-    As Wu et al. 2018 (https://arxiv.org/abs/1805.01978) judge features; nothing is fitted.
+    As in Wu et al. 2018 (https://arxiv.org/abs/1805.01978); nothing is fitted.
     """
 
     name, title, rank = "knn", "k-NN", 3

@@ -20,7 +20,7 @@ _STRENGTH = 0.01
 
 
 class LinearProbe(Estimator):
-    """Mean accuracy over stratified folds; what training a new classifier alone would give, nearly.
+    """Mean accuracy over stratified folds: nearly what training only a new classifier would reach.
 
     Alain and Bengio 2016 (https://arxiv.org/abs/1610.01644).
     """

@@ -11,7 +11,7 @@ _CLOSE = 1e-6
 
 
 class LogME(Estimator):
-    """Logarithm of maximum evidence a sample, mean over one-against-rest targets.
+    """Logarithm of maximum evidence per sample, averaged over one-vs-rest targets.
 
     You et al. 2021 (https://arxiv.org/abs/2102.11005): weights have the prior ``N(0, 1/alpha)``, targets the noise
     ``N(0, 1/beta)``; alpha and beta are those that make the labels most probable, found by MacKay's fixed point.

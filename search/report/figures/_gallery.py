@@ -52,28 +52,28 @@ class _Block(NamedTuple):
         return tallest + _LINE * (self.words.count("<br>") + 1) + _GAP
 
 
-def gallery(pictures: Sequence[Picture], classes: Sequence[str], roots: Sequence[Path]) -> go.Figure:
+def gallery(pictures: Sequence[Picture], classes: Sequence[str]) -> go.Figure:
     """Return a drawing of ``pictures``: boxes and masks twice, true and predicted; plain images two per row.
 
     A box is solid if the other side has one of its class that overlaps by half or more, else dotted.
-    Samples that are not image files below one of ``roots`` are described in words.
+    Samples whose image files cannot be reached are described in words.
     """
     figure = go.Figure()
     cells: list[_Cell] = []
     texts: list[tuple[float, float, str]] = []
     top, down = 0.02, 0.0
-    blocks = [_block(picture, roots) for picture in pictures]
+    blocks = [_block(picture) for picture in pictures]
     if any(len(block.images) == 2 for block in blocks):
         top = 0.14
         texts += [(0.0, top, "<b>true</b>"), (1 + _GAP, top, "<b>predicted</b>")]
     for line in _lines(blocks):
         for index, block in enumerate(line):
             left = index * (1 + _GAP)
-            found = [
+            placed = [
                 _cell(image, left + side * (1 + _GAP), down, boxes) for side, (image, boxes) in enumerate(block.images)
             ]
-            cells += found
-            texts.append((left, down - max((cell.height for cell in found), default=0.0) - 0.01, block.words))
+            cells += placed
+            texts.append((left, down - max((cell.height for cell in placed), default=0.0) - 0.01, block.words))
         down -= max(block.height for block in line)
     _draw_cells(figure, cells, {name: index for index, name in enumerate(classes)})
     _write(figure, texts)
@@ -101,8 +101,8 @@ def _lines(blocks: Sequence[_Block]) -> Iterator[list[_Block]]:
         yield waiting
 
 
-def _block(picture: Picture, roots: Sequence[Path]) -> _Block:
-    image = thumbnail(picture.sample, roots, _PIXELS)
+def _block(picture: Picture) -> _Block:
+    image = thumbnail(picture.sample, picture.content, _PIXELS)
     if picture.boxes or picture.true_mask or picture.predicted_mask:
         return _Block(_pair(picture, image), _caption(picture, 52, is_lost=image is None))
     if image is None:
@@ -115,9 +115,9 @@ def _pair(picture: Picture, image: Image.Image | None) -> tuple[tuple[Any, tuple
     true = [box for box in picture.boxes if box.score is None]
     predicted = [box for box in picture.boxes if box.score is not None]
     hits = matched(true, predicted)
-    found, right = {index for index, _ in hits}, {index for _, index in hits}
+    left, right = {index for index, _ in hits}, {index for _, index in hits}
     return (
-        (_overlaid(image, picture.true_mask, picture.shown), tuple((box, n in found) for n, box in enumerate(true))),
+        (_overlaid(image, picture.true_mask, picture.shown), tuple((box, n in left) for n, box in enumerate(true))),
         (
             _overlaid(image, picture.predicted_mask, picture.shown),
             tuple((box, n in right) for n, box in enumerate(predicted)),
@@ -227,12 +227,12 @@ def _draw_cells(figure: go.Figure, cells: Sequence[_Cell], known: dict[str, int]
         known.setdefault(box.label, len(known))
     # A dark line below each coloured one makes it stand out from any photograph.
     for dash in ("solid", "dot"):
-        _outline(figure, [found for found in boxes if found[2] is (dash == "solid")], "rgba(0,0,0,0.6)", dash, 5)
+        _outline(figure, [box for box in boxes if box[2] is (dash == "solid")], "rgba(0,0,0,0.6)", dash, 5)
     for label in sorted({box.label for _, box, _ in boxes}, key=lambda label: known[label]):
-        own = [found for found in boxes if found[1].label == label]
+        own = [box for box in boxes if box[1].label == label]
         colour = class_colour(known[label])
         for dash in ("solid", "dot"):
-            _outline(figure, [found for found in own if found[2] is (dash == "solid")], colour, dash, 2.5, label)
+            _outline(figure, [box for box in own if box[2] is (dash == "solid")], colour, dash, 2.5, label)
         figure.add_scatter(
             x=[cell.left + (box.left + box.right) / 2 * cell.width for cell, box, _ in own],
             y=[cell.top - (box.top + box.bottom) / 2 * cell.height for cell, box, _ in own],

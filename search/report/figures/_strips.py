@@ -17,8 +17,8 @@ def strips(
 ) -> go.Figure:
     """Return one row per label and one cell per unit; ``states`` are as they are recorded."""
     rows = [[structures.cell(unit.name, state) for unit, state in zip(units, row, strict=False)] for row in states]
-    found = {cell.state for row in rows for cell in row}
-    colours = dict(theme.UNITS) | dict.fromkeys(sorted(found - set(theme.UNITS)), theme.GREY)
+    shown = {cell.state for row in rows for cell in row}
+    colours = dict(theme.UNITS) | dict.fromkeys(sorted(shown - set(theme.UNITS)), theme.GREY)
     kinds = list(colours)
     steps = [round(index / len(kinds), 6) for index in range(len(kinds) + 1)]
     scale = [
@@ -45,7 +45,7 @@ def strips(
             showscale=False,
         )
     )
-    for kind in (kind for kind in kinds if kind in found):
+    for kind in (kind for kind in kinds if kind in shown):
         marker = {"color": colours[kind], "symbol": "square", "size": 12}
         figure.add_scatter(x=[None], y=[None], mode="markers", name=kind, marker=marker)
     legend = len(figure.data) - 1

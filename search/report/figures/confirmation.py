@@ -40,11 +40,11 @@ class Confirmation(Figure):
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
-        found = [
+        candidates = [
             Row(row.number, row.searched, row.folds, row.values, row.mean, row.margin)
             for row in confirmed(study, fraction=1.0)
         ]
-        return Rows(study.metric, tuple(found)) if found else None
+        return Rows(study.metric, tuple(candidates)) if candidates else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:

@@ -39,14 +39,14 @@ class Confusion(Figure):
         matrix = best.evaluation.confusion
         names = tuple(result.name for result in best.evaluation.classes)
         errors = [
-            sum(row) - row[place] + sum(other[place] for other in matrix) - row[place]
-            for place, row in enumerate(matrix)
+            sum(row) - row[index] + sum(other[index] for other in matrix) - row[index]
+            for index, row in enumerate(matrix)
         ]
         worst = sorted(range(len(names)), key=lambda place: (-errors[place], place))[:_MOST]
         kept = sorted(worst)
         return Rows(
             best.number,
-            tuple(names[place] for place in kept),
+            tuple(names[index] for index in kept),
             tuple(tuple(matrix[row][column] for column in kept) for row in kept),
             len(names) - len(kept),
         )

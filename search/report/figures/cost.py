@@ -49,12 +49,12 @@ class Cost(Figure):
             return None
         bars = []
         for state in TrialState:
-            found = [trial for trial in timed if trial.state is state]
-            if found:
-                bars.append(Bar(state.value, sum(trial.seconds for trial in found) / 60, len(found)))
+            ended = [trial for trial in timed if trial.state is state]
+            if ended:
+                bars.append(Bar(state.value, sum(trial.seconds for trial in ended) / 60, len(ended)))
         bars += _saved(study, timed)
         by_value = ((name, _by(name, timed)) for name in sorted({name for trial in timed for name in trial.params}))
-        return Rows((("outcome", tuple(bars)), *((name, found) for name, found in by_value if found)))
+        return Rows((("outcome", tuple(bars)), *((name, costs) for name, costs in by_value if costs)))
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
@@ -128,8 +128,8 @@ def _saved_by_cache(timed: list[TrialRecord]) -> tuple[float, int]:
 
 
 def _accounts(trial: TrialRecord) -> list[dict[str, Any]]:
-    found = trial.extras.get(PREFIX)
-    splits = found.values() if isinstance(found, dict) else ()
+    recorded = trial.extras.get(PREFIX)
+    splits = recorded.values() if isinstance(recorded, dict) else ()
     wanted = ("units", "computed", "reused", "seconds")
     return [
         account
@@ -159,7 +159,7 @@ def _by(name: str, timed: list[TrialRecord]) -> tuple[Bar, ...]:
     else:
         return ()
     return (
-        tuple(Bar(label, sum(found) / 60, len(found)) for label, found in groups.items())
+        tuple(Bar(label, sum(seconds) / 60, len(seconds)) for label, seconds in groups.items())
         if len(distinct) > _MOST_BARS
         else tuple(Bar(label, sum(groups[label]) / 60, len(groups[label])) for label in distinct)
     )

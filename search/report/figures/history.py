@@ -56,7 +56,7 @@ class History(Figure):
         figure, limits = go.Figure(), _limits(rows)
         chosen_by_trace = []
         for state, colour in theme.STATES.items():
-            places = [index for index, found in enumerate(rows.states) if found == state]
+            places = [index for index, ended in enumerate(rows.states) if ended == state]
             kept = theme.spread([float(index) for index in places], [rows.values[index] for index in places])
             chosen = [places[index] for index in kept]
             if chosen:

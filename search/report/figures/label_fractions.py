@@ -39,14 +39,14 @@ class LabelFractions(Figure):
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
-        found: dict[int, list[Point]] = {}
+        by_candidate: dict[int, list[Point]] = {}
         plain = set()
         for row in confirmed(study, folds=1):
-            found.setdefault(row.number, []).append(Point(row.fraction, row.images, row.mean, row.margin))
+            by_candidate.setdefault(row.number, []).append(Point(row.fraction, row.images, row.mean, row.margin))
             plain |= {row.number} if row.is_baseline else set()
-        if len({point.fraction for points in found.values() for point in points}) < 2:
+        if len({point.fraction for points in by_candidate.values() for point in points}) < 2:
             return None
-        curves = ((number, number in plain, tuple(reversed(points))) for number, points in found.items())
+        curves = ((number, number in plain, tuple(reversed(points))) for number, points in by_candidate.items())
         return Rows(study.metric, tuple(curves), study.dataset.noun)
 
     def draw(self, rows: Rows | None) -> go.Figure:

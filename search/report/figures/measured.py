@@ -54,7 +54,7 @@ class MeasuredResults(Figure):
         ]
         measures = tuple(dict.fromkeys(measure for row in measured for measure in row.after))
         kept = sorted(range(len(measured)), key=lambda place: (-measured[place].support, place))[:_MOST]
-        classes = tuple(measured[place] for place in sorted(kept))
+        classes = tuple(measured[index] for index in sorted(kept))
         return Rows(best.number, measures, classes, len(measured) - len(kept), not before) if measures else None
 
     def draw(self, rows: Rows | None) -> go.Figure:

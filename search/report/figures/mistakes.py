@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from search.records.study import Mistake, StudyRecord
 from search.report import theme
 from search.report.figures._base import Figure, Need, Section
-from search.report.thumbnails import picture, roots_of
+from search.report.thumbnails import picture
 
 _SHOWN, _ACROSS = 12, 4
 _WIDE, _LINE = 44, 18
@@ -19,12 +19,11 @@ _WIDE, _LINE = 44, 18
 
 
 class Rows(NamedTuple):
-    """The winner's mistakes, the most confident first; ``roots`` are the folders that may hold its images."""
+    """The winner's mistakes, the most confident first."""
 
     number: int
     mistakes: tuple[Mistake, ...]
     texts: bool = False
-    roots: tuple[Path, ...] = ()
 
 
 class Mistakes(Figure):
@@ -39,24 +38,24 @@ class Mistakes(Figure):
         if best is None or best.evaluation is None or not best.evaluation.mistakes:
             return None
         is_text = study.dataset.inputs == "tokens"
-        return Rows(best.number, best.evaluation.mistakes[:_SHOWN], is_text, roots_of(study))
+        return Rows(best.number, best.evaluation.mistakes[:_SHOWN], is_text)
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("No mistakes of the winner are recorded: it made none, or no trial is complete.")
         if rows.texts:
             return _written(rows.mistakes)
-        pictures = [(mistake, found) for mistake in rows.mistakes if (found := picture(mistake.sample, rows.roots))]
+        pictures = [(one, source) for one in rows.mistakes if (source := picture(one.sample, one.content))]
         if not pictures:
             listed = "; ".join(_words(mistake) for mistake in rows.mistakes[:3])
             return theme.sentence(f"The images cannot be reached from here, so only in words: {listed}.")
         figure = go.Figure()
         across = min(_ACROSS, len(pictures))
         lines = -(-len(pictures) // across)
-        for index, (_, found) in enumerate(pictures):
+        for index, (_, source) in enumerate(pictures):
             column, line = index % across, index // across
             figure.add_layout_image(
-                source=found,
+                source=source,
                 x=column,
                 y=-line,
                 xref="x",

@@ -147,9 +147,9 @@ class Pareto(Figure):
 
 
 def _plane(cost: _Cost, known: Sequence[tuple[float, TrialRecord]], maximize: bool) -> Plane:
-    costs = tuple(found for found, _ in known)
+    costs = tuple(paid for paid, _ in known)
     values = tuple(trial.value or 0.0 for _, trial in known)
-    losses = [-found for found in costs] if cost.maximize else costs
+    losses = [-paid for paid in costs] if cost.maximize else costs
     front = front_of(losses, values, maximize=maximize)
     baseline = next((index for index, (_, trial) in enumerate(known) if trial.is_baseline), None)
     return Plane(

@@ -62,12 +62,12 @@ class PartialDependence(Figure):
             _TREES, min_samples_leaf=3, max_features=0.5, oob_score=True, random_state=0, n_jobs=1
         ).fit(inputs, target)
         shuffled = inputs[np.random.default_rng(0).permutation(len(inputs))]
-        found = []
+        effects = []
         for index, column in enumerate(columns):
             having = shuffled[shuffled[:, index] >= column.low]
             curve = _curve(forest, having[:_BACKGROUND], index, column)
-            found.append(((max(curve.mean) - min(curve.mean)) * len(having) / len(inputs), curve))
-        curves = [curve for _, curve in sorted(found, key=lambda item: -item[0])]
+            effects.append(((max(curve.mean) - min(curve.mean)) * len(having) / len(inputs), curve))
+        curves = [curve for _, curve in sorted(effects, key=lambda item: -item[0])]
         return Rows(study.metric, tuple(curves[:_PARAMETERS]), len(done), float(forest.oob_score_))
 
     def draw(self, rows: Rows | None) -> go.Figure:

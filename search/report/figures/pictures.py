@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import plotly.graph_objects as go
@@ -11,16 +10,14 @@ from search.records.study import Picture, StudyRecord
 from search.report import theme
 from search.report.figures._base import Figure, Need, Section
 from search.report.figures._gallery import SHOWN, gallery
-from search.report.thumbnails import roots_of
 
 
 class Rows(NamedTuple):
-    """The winner's validation samples, the worst first; ``roots`` are the folders that may hold its images."""
+    """The winner's validation samples, the worst first."""
 
     number: int
     pictures: tuple[Picture, ...]
     classes: tuple[str, ...]
-    roots: tuple[Path, ...]
 
 
 class Pictures(Figure):
@@ -37,12 +34,12 @@ class Pictures(Figure):
         best = study.best
         if best is None or best.evaluation is None or not best.evaluation.pictures:
             return None
-        return Rows(best.number, best.evaluation.pictures[:SHOWN], study.dataset.classes, roots_of(study))
+        return Rows(best.number, best.evaluation.pictures[:SHOWN], study.dataset.classes)
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("No samples of the winner are recorded to look at.")
-        return gallery(rows.pictures, rows.classes, rows.roots)
+        return gallery(rows.pictures, rows.classes)
 
 
 figure = Pictures()

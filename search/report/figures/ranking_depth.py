@@ -40,7 +40,7 @@ class RankingDepth(RankingFigure):
     )
 
     def rows(self, ranking: Ranking) -> tuple[Rows, ...] | None:
-        found = []
+        by_estimator = []
         for name, title in ranking.titles.items():
             lines = []
             for backbone_score in ranking.backbone_scores[:_MOST]:
@@ -55,8 +55,8 @@ class RankingDepth(RankingFigure):
                         )
                     )
             if lines:
-                found.append(Rows(title, tuple(lines)))
-        return tuple(found) or None
+                by_estimator.append(Rows(title, tuple(lines)))
+        return tuple(by_estimator) or None
 
     def draw(self, rows: tuple[Rows, ...] | None) -> go.Figure:
         if rows is None:

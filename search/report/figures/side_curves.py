@@ -38,8 +38,8 @@ class SideCurves(TrialsFigure):
         chosen = [trial for trial in study.trials if trial.number in set(numbers) and trial.epochs]
         if not chosen:
             return None
-        found = {name for trial in chosen for record in trial.epochs for name in record.metrics}
-        metrics = (study.metric, *sorted(found - {study.metric}))
+        recorded = {name for trial in chosen for record in trial.epochs for name in record.metrics}
+        metrics = (study.metric, *sorted(recorded - {study.metric}))
         curves = []
         for trial in chosen:
             values = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import plotly.graph_objects as go
@@ -13,18 +12,13 @@ from search.records.study import Picture, StudyRecord
 from search.report import theme
 from search.report.figures._base import Need, Section, TrialsFigure
 from search.report.figures._gallery import SHOWN, gallery
-from search.report.thumbnails import roots_of
 
 
 class Rows(NamedTuple):
-    """Samples, each with its trial in the caption if there are several.
-
-    ``roots`` are the folders that may hold their images.
-    """
+    """Samples, each with its trial in the caption if there are several."""
 
     pictures: tuple[Picture, ...]
     classes: tuple[str, ...]
-    roots: tuple[Path, ...]
 
 
 class SidePictures(TrialsFigure):
@@ -48,12 +42,12 @@ class SidePictures(TrialsFigure):
             if trial.evaluation is not None
             for picture in trial.evaluation.pictures[:each]
         ]
-        return Rows(tuple(pictures), study.dataset.classes, roots_of(study)) if pictures else None
+        return Rows(tuple(pictures), study.dataset.classes) if pictures else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("None of these trials has samples recorded to look at.")
-        return gallery(rows.pictures, rows.classes, rows.roots)
+        return gallery(rows.pictures, rows.classes)
 
 
 figure = SidePictures()

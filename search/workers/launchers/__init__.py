@@ -1,4 +1,4 @@
-"""Launchers of workers, one a file."""
+"""Launchers of workers, one per file."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ def run_workers(
         UserError: no such launcher, or it is not installed; or every worker refused its input, in the words of one.
         RunError: every worker ended with an error.
     """
-    place = launcher_of(launch_plan.placement.launcher)(launch_plan)
-    if place.is_detached:
-        place.start(count)
+    launcher = launcher_of(launch_plan.placement.launcher)(launch_plan)
+    if launcher.is_detached:
+        launcher.start(count)
         return
     reported: dict[int, TrialState] = {}
     try:
-        place.start(count)
+        launcher.start(count)
         done_at = None
-        while place.alive():
+        while launcher.alive():
             _report(engine, launch_plan.study, observer, reported)
             progress = reading.progress(engine, launch_plan.study)
             if progress.finished < progress.target:
@@ -71,16 +71,16 @@ def run_workers(
                 done_at = time.monotonic()
             lingers = done_at is not None and time.monotonic() - done_at > _LINGER_S
             if stop_signal() or stop_signal.is_time_up or lingers:
-                place.stop()
+                launcher.stop()
             if lingers:
                 break  # a worker whose node is gone for good, or that hangs: the study has all its trials
             time.sleep(_POLL_S)
         _report(engine, launch_plan.study, observer, reported)
     finally:
-        place.kill()
-    if fault := place.fault():
+        launcher.kill()
+    if fault := launcher.fault():
         raise UserError(fault)
-    complaint = place.complaint()
+    complaint = launcher.complaint()
     if complaint:
         raise RunError(complaint)
 

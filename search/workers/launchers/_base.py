@@ -17,7 +17,7 @@ from search.workers.shutdown import PARENT_VARIABLE
 
 STORAGE_VARIABLE = "FTSEARCH_STORAGE"
 WRONG_INPUT = 2
-"""Exit code of a worker whose input is wrong: starting it again would end the same way."""
+"""Exit code of a worker whose input is wrong: a restart would end the same way."""
 _ERROR = "Error: "
 _LAST = 50
 """Lines of a worker's output that may belong to the error it ended with."""
@@ -50,7 +50,7 @@ class LaunchPlan:
         storage: URL of the store, password included; never put on a command line.
         folder: where their logs go.
         device: ``auto``, or what ``ftsearch worker --device`` takes.
-        data: where the data lies; None: where the study says.
+        data: path of the data; None: as in the study.
         program: what the Python interpreter runs: ``ftsearch``.
         final: the workers make the final model; false if the process that waits for them does.
     """
@@ -100,7 +100,7 @@ def as_child(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class Launcher(ABC):
-    """A place where workers run. A file of this room defines one and ends with ``launcher = ...``, the class.
+    """A place where workers run. Each file of this package defines one and ends with ``launcher = ...``, the class.
 
     Class attributes:
         name: the file's name and the value of ``--launcher``.
@@ -123,15 +123,15 @@ class Launcher(ABC):
 
     @abstractmethod
     def alive(self) -> int:
-        """Return how many of them still run; restarts those that died of something transient."""
+        """Return how many workers still run; restart those that died of something transient."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Tell all of them to finish their step, hand their trial back and leave; wait until they have."""
+        """Tell all workers to finish their step, hand their trials back and exit; wait until they have."""
 
     @abstractmethod
     def kill(self) -> None:
-        """Kill all of them and release what the launcher holds."""
+        """Kill all workers and release the launcher's resources."""
 
     @abstractmethod
     def complaint(self) -> str:
@@ -165,8 +165,8 @@ def wait_for(process: subprocess.Popen[bytes]) -> tuple[int, str]:
 
 def last_error(text: str) -> str:
     """Return the error that a worker's output ``text`` ends with, without ``Error:``; empty without one."""
-    _, found, message = f"\n{text}".rpartition(f"\n{_ERROR}")
-    return message.strip() if found else ""
+    _, mark, message = f"\n{text}".rpartition(f"\n{_ERROR}")
+    return message.strip() if mark else ""
 
 
 def run_worker(arguments: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -64,10 +64,10 @@ class Local(Launcher):
 
     @property
     def processes(self) -> tuple[subprocess.Popen[bytes], ...]:
-        return tuple(place.process for place in self._places if place.process is not None)
+        return tuple(slot.process for slot in self._places if slot.process is not None)
 
     def alive(self) -> int:
-        return sum(self._is_alive(place) for place in self._places)
+        return sum(self._is_alive(slot) for slot in self._places)
 
     def _is_alive(self, place: _Place) -> bool:
         code = place.process.poll() if place.process is not None else None
@@ -99,7 +99,7 @@ class Local(Launcher):
                 process.wait()
 
     def complaint(self) -> str:
-        failed = [place for place in self._places if place.process is not None and place.process.returncode != 0]
+        failed = [slot for slot in self._places if slot.process is not None and slot.process.returncode != 0]
         if not failed:
             return ""
         logs = self.launch_plan.folder / "worker-*.log"
@@ -110,7 +110,7 @@ class Local(Launcher):
         return f"all {len(failed)} workers failed; see {logs} ({''.join(last)})"
 
     def fault(self) -> str:
-        codes = {place.process.returncode for place in self._places if place.process is not None}
+        codes = {slot.process.returncode for slot in self._places if slot.process is not None}
         return last_error(self.log(0).read_text(errors="replace")) if codes == {WRONG_INPUT} else ""
 
 

@@ -8,12 +8,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
+from by_path import module_at
 
 pytest.importorskip("dash", reason="needs ftsearch[dashboard]")
 
@@ -32,23 +31,12 @@ ARGUMENTS = (
 )
 
 
-def filling() -> ModuleType:
-    """Return the generator of stores, which lies with the benchmarks."""
-    path = Path(__file__).parents[2] / "benchmarks" / "_fill.py"
-    spec = spec_from_file_location("_fill", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> str:
     """URL of a store with the studies ``drawn`` (120 trials) and ``other`` (40); nobody may change it."""
     url = f"sqlite:///{tmp_path_factory.mktemp('filled')}/store.db"
-    filling().fill(url, "drawn", 120, 5)
-    filling().fill(url, "other", 40, 5)
+    module_at("benchmarks/_fill.py").fill(url, "drawn", 120, 5)
+    module_at("benchmarks/_fill.py").fill(url, "other", 40, 5)
     return url
 
 

@@ -24,6 +24,22 @@ def test_rows_know_their_line_and_their_part(tmp_path: Path) -> None:
     assert found[2].place.endswith("t.csv, line 4")
 
 
+def test_what_is_held_out_may_be_said_by_a_column_of_its_own(tmp_path: Path) -> None:
+    """fastai's tables have ``is_valid``."""
+    text = "a,is_valid,is_test\n1,True,0\n2,False,0\n3,0,1\n4,,\n5,1,\n"
+    _, rows = read_rows(table(tmp_path, text), ("a",))
+    found = list(rows)
+    parts = [Split.VAL, Split.TRAIN, Split.TEST, Split.TRAIN, Split.VAL]
+    assert [row.split("split") for row in found] == parts
+    assert [row.split("is_valid") for row in found[1:3]] == [Split.TRAIN, Split.TRAIN]
+    assert [row.split("") for row in found] == [None] * 5
+    _, rows = read_rows(table(tmp_path, "a,split,is_valid\n1,train,True\n2,,True\n"), ("a",))
+    assert [row.split("split") for row in rows] == [Split.TRAIN, None]
+    _, rows = read_rows(table(tmp_path, "a,is_valid\n1,maybe\n"), ("a",))
+    with pytest.raises(DataError, match=r"line 2: the column 'is_valid' must say 1 or 0, yes or no, got 'maybe'"):
+        next(rows).split("split")
+
+
 def test_quoted_fields_may_hold_commas_and_lines(tmp_path: Path) -> None:
     _, rows = read_rows(table(tmp_path, 'a,b\n"one\ntwo, three",4\n'), ("a",))
     assert next(rows).values == {"a": "one\ntwo, three", "b": "4"}

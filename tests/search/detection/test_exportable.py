@@ -103,9 +103,10 @@ def test_an_image_without_objects_has_score_0_everywhere(kind: str) -> None:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        *(("pt2", kind) for kind in KINDS),
-        *(("onnx", kind) for kind in KINDS if kind != "retinanet"),
-        pytest.param("onnx", "retinanet", marks=pytest.mark.slow),  # an FCOS without centerness
+        ("pt2", "retinanet"),
+        ("onnx", "fcos"),
+        *(pytest.param("pt2", kind, marks=pytest.mark.slow) for kind in KINDS if kind != "retinanet"),
+        *(pytest.param("onnx", kind, marks=pytest.mark.slow) for kind in KINDS if kind != "fcos"),
     ],
 )
 def test_a_graph_recorded_on_images_without_boxes_finds_those_of_any_number_of_images(

@@ -77,6 +77,11 @@ def test_a_finished_study_goes_on_with_a_higher_number_only(study_file: Path) ->
     assert len(run_study(study_file, trials=3, report=False).study.trials) == 3
 
 
+def test_the_number_on_the_command_line_ends_a_longer_study_sooner(study_file: Path) -> None:
+    assert run_study(study_file, trials=30, observer=Stopping(), report=False).study.target == 30
+    assert len(run_study(study_file, trials=2, report=False).study.trials) == 2
+
+
 def test_a_budget_ends_the_study_and_a_larger_one_continues_it(study_file: Path) -> None:
     whole = study_file.read_text()
     study_file.write_text(whole.replace("trials: 2,", "trials: 4, budget: {gpu_seconds: 0.001},"))

@@ -1,22 +1,16 @@
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from by_path import module_at
 
 from search.model.card import card
 from search.model.folder import ModelFacts, Origin
 
-_SPEC = importlib.util.spec_from_file_location("facts_of_a_model", Path(__file__).with_name("test_folder.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-_MODULE = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_MODULE)
-FACTS: ModelFacts = _MODULE.FACTS
+FACTS: ModelFacts = module_at("search/model/test_folder.py").FACTS
 
 
 def front(text: str) -> dict[str, Any]:

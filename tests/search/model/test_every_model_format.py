@@ -24,7 +24,7 @@ def head(features: Features, choice: HeadChoice, decided: object) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def network() -> InferenceNetwork:
-    space = Space(backbones.resolve("mobilenet_v2").pretrained("none", SIZE, seed=3), {})
+    space = Space(backbones.resolve("resnet18").pretrained("none", SIZE, seed=3), {})
     return rebuild(space.baseline(), space.pretrained, head)
 
 
@@ -37,7 +37,7 @@ def test_a_file_computes_what_the_network_does(name: str, network: InferenceNetw
     assert path.is_file()
 
     def again(state: object) -> nn.Module:
-        space = Space(backbones.resolve("mobilenet_v2").pretrained("none", SIZE), {})
+        space = Space(backbones.resolve("resnet18").pretrained("none", SIZE), {})
         return rebuild(space.baseline(), space.pretrained, head, state)
 
     opened = known.open(path, again)

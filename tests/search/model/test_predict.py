@@ -64,6 +64,15 @@ def test_an_output_that_is_no_number_is_no_answer() -> None:
     assert [[answer.label for answer in one.answers] for one in found] == [["low"], [], [], ["high"]]
 
 
+def test_a_network_that_gives_no_numbers_at_all_is_blamed_itself() -> None:
+    lost = nn.Linear(1, 2)
+    nn.init.constant_(lost.weight, torch.nan)
+    with pytest.raises(UserError, match=r"no finite numbers, whatever it is shown: its weights hold NaN"):
+        list(predict(model(network=lost), [Path("0.2"), Path("broken"), Path("0.9")]))
+    (found,) = predict(model(), [Path("nan")])  # the only image may well be at fault
+    assert found.broken
+
+
 def test_broken_inputs_are_marked_as_such_and_the_others_keep_their_order() -> None:
     items = [Path(str(number / 100 + 0.001)) for number in range(80)]
     items[40] = Path("broken")

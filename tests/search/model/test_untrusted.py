@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from search.api import load_model
 from search.cli import main
@@ -25,6 +26,9 @@ from search.model.formats import model_formats
 from search.model.formats.onnx import OnnxModule
 from search.model.predict import predict
 from search.spec import candidates
+from spaces.backbones import resolve
+from spaces.errors import WeightsError
+from spaces.networks.space import Space
 
 
 class Evil:
@@ -42,11 +46,11 @@ class Network(torch.nn.Module):
         return images.mean((2, 3))[:, :2]
 
 
-def sealed(folder: Path, facts: ModelFacts) -> Path:
+def sealed(folder: Path, facts: ModelFacts, candidate: str = "{}") -> Path:
     """Finish the folder of a model as its maker would: with checksums that are right."""
     folder.mkdir(exist_ok=True)
     (folder / "model.json").write_text(facts.to_json())
-    (folder / "candidate.json").write_text("{}")
+    (folder / "candidate.json").write_text(candidate)
     model_folder.seal(folder)
     return folder
 
@@ -311,3 +315,30 @@ def test_a_graph_of_something_else_is_reported_in_one_line(
     Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
     with pytest.raises(UserError, match=told):
         list(predict(load_model(folder), [tmp_path / "image.png"]))
+
+
+def with_weights(folder: Path, facts: ModelFacts, backbone: str, weights: dict[str, torch.Tensor]) -> Path:
+    """Write a model whose candidate is the plain recipe of ``backbone``, with other weights than it has."""
+    folder.mkdir()
+    save_file(weights, folder / "model.safetensors")
+    candidate = Space(resolve(backbone).outline((32, 32)), {}, "classification").baseline()
+    return sealed(folder, replace(facts, files={"safetensors": "model.safetensors"}), json.dumps(candidate.to_json()))
+
+
+def test_weights_are_compared_before_memory_is_taken_for_the_network_that_a_candidate_names(
+    tmp_path: Path, stranger: ModelFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*_: object) -> None:
+        raise AssertionError("a network of another's choice was built")
+
+    monkeypatch.setattr("search.model.predict.blank", build)
+    folder = with_weights(tmp_path / "model", stranger, "torchvision:vgg19", {"features.0.weight": torch.zeros(9)})
+    with pytest.raises(WeightsError, match=r"of another candidate: .* is missing"):
+        load_model(folder)
+
+
+def test_weights_that_are_no_numbers_are_blamed_and_not_the_images(tmp_path: Path, stranger: ModelFacts) -> None:
+    weights = {"classifier.1.weight": torch.full((4,), torch.nan)}
+    folder = with_weights(tmp_path / "model", stranger, "torchvision:squeezenet1_1", weights)
+    with pytest.raises(WeightsError, match=r"model\.safetensors hold 4 values in classifier\.1\.weight that are NaN"):
+        load_model(folder)

@@ -48,6 +48,26 @@ def test_images_of_a_table_are_found_in_a_folder_beside_it(layout: Any, header: 
     assert read(of_folder(layout.root)) == wanted
 
 
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [("is_valid", ("False", "True")), ("split", ("train", "valid")), ("subset", ("training", "Validation"))],
+)
+def test_the_part_that_a_column_says_is_kept_to_and_nothing_to_learn(
+    layout: Any, column: str, words: tuple[str, str]
+) -> None:
+    said = [words[number < 5] for number in range(12)]
+    layout.picture(*(f"{name}.png" for name in NAMES))
+    for header, values in (
+        ("path,label", [f"{name}.png,{kind(name)}" for name in NAMES]),
+        ("path,age", [f"{name}.png,{int(name) / 4}" for name in NAMES]),
+        ("path,furry,wet", [f"{name}.png,{int(name) % 2},{int(int(name) > 3)}" for name in NAMES]),
+        ("text,label", [f"{TEXTS[int(name)]},{kind(name)}".replace(", of", " of") for name in NAMES]),
+    ):
+        lines = [f"{header},{column}", *(f"{value},{word}" for value, word in zip(values, said, strict=True))]
+        layout.write("labels.csv", "\n".join(lines))
+        assert read(of_file(layout.root / "labels.csv"))[-2:] == (7, 5), header
+
+
 def test_a_folder_with_a_table_a_part_is_taken_whole(layout: Any) -> None:
     layout.picture(*(f"images/{name}.png" for name in NAMES))
     layout.write("train.csv", rows("path,label", "{name}.png,{kind}", NAMES[:8]))

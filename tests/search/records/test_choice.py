@@ -100,6 +100,9 @@ def test_a_curve_lasts_as_long_as_it_is_no_worse_than_validation_can_tell() -> N
     risen = trial(0, 0.9, epochs=curve(0.5, 0.9, 0.86, 0.875, 0.86), best_epoch=2)
     assert choice.lasting_epochs(study(risen), risen) == 4
     assert choice.lasting_epochs(study(risen, metric="macro_f1"), risen) == 2
+    shortened = replace(risen, extras={"origin": {"whole_epochs": 12}})
+    assert choice.lasting_epochs(study(shortened), shortened) == 12
+    assert choice.lasting_epochs(study(shortened, metric="macro_f1"), shortened) == 12
     rows = tuple(np.random.default_rng(0).normal(0.3, 0.05, 100))
     loss = trial(0, 0.3, epochs=curve(0.9, 0.3, 0.34, 0.4, metric="loss"), best_epoch=2,
                  evaluation=Evaluation(resampled=rows))  # fmt: skip
@@ -118,4 +121,10 @@ def test_seconds_are_those_that_were_measured_on_more_samples() -> None:
     other = trial(1, 0.8, extras={"prefix": {"train": {"seconds": 6.0}, "val": {"seconds": 1.0}}})
     frozen = replace(plain, extras={"prefix": prefix})
     assert choice.training_seconds([frozen, other], frozen, 2, 1.5) == pytest.approx(5 + 1.5 * (7 + 2 * 2))
+    # What a much larger network took is no measure.
+    light, heavy = ({"cost": {"forward_flops": flops}} for flops in (1.0, 4.0))
+    own, large = replace(frozen, extras=frozen.extras | light), replace(other, extras=other.extras | heavy)
+    assert choice.training_seconds([own, large], own, 2, 1.5) == pytest.approx(5 + 1.5 * 2 * 2)
     assert choice.training_seconds([], trial(0, 0.9), 2, 1.5) == pytest.approx(15)
+    solved = trial(2, 0.8, extras={"prefix": {"val": {"seconds": 1.0}}, "head_start": {"seconds": 3.0}})
+    assert choice.features_seconds(solved) == 4.0

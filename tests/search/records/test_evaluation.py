@@ -1,21 +1,38 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from search.records.evaluation import Box, ClassResult, Evaluation, Mistake, Picture
 
 
 def test_an_evaluation_goes_to_json_and_comes_back() -> None:
     own = Evaluation(
-        (ClassResult("ant", 0.5, 0.75, 0.6, 4),), ((3, 1), (0, 2)), mistakes=(Mistake(1, "ant", "bee", 0.9, "a.png"),)
+        (ClassResult("ant", 0.5, 0.75, 0.6, 4),),
+        ((3, 1), (0, 2)),
+        (Mistake(1, "ant", "bee", 0.9, "a.png", "0f"),),
     )
     assert Evaluation.from_json(json.loads(json.dumps(asdict(own)))) == own
 
 
+@dataclass
+class Input:
+    name: str
+    content: bytes | None
+
+    def digest(self) -> bytes:
+        if self.content is None:
+            raise FileNotFoundError
+        return self.content
+
+
 def test_samples_are_named_by_their_place_in_the_validation_split() -> None:
-    own = Evaluation((), (), mistakes=(Mistake(1, "ant", "bee", 0.9),))
-    assert own.named(("a.png", "b.png")).mistakes[0].sample == "b.png"
+    own = Evaluation(
+        mistakes=(Mistake(1, "ant", "bee", 0.9), Mistake(2, "ant", "bee", 0.8)), pictures=(Picture(1, ""),)
+    )
+    found = own.named((Input("a.png", b"a"), Input("b.png", b"b"), Input("gone.png", None)))
+    assert [(one.sample, one.content) for one in found.mistakes] == [("b.png", "62"), ("gone.png", "")]
+    assert (found.pictures[0].sample, found.pictures[0].content) == ("b.png", "62")
 
 
 def test_a_picture_goes_to_json_and_comes_back() -> None:

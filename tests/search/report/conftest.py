@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from types import ModuleType
 
 import pytest
+from by_path import module_at
 
 from search.records.backbone_ranking import BackboneScore, Layer, Ranking
 from search.records.study import (
@@ -104,19 +102,8 @@ def study() -> StudyRecord:
 def stored(tmp_path_factory: pytest.TempPathFactory) -> str:
     """URL of a store with a study ``drawn`` of 120 trials."""
     url = f"sqlite:///{tmp_path_factory.mktemp('stored')}/store.db"
-    filling().fill(url, "drawn", 120, 5)
+    module_at("benchmarks/_fill.py").fill(url, "drawn", 120, 5)
     return url
-
-
-def filling() -> ModuleType:
-    """Return the generator of stores, which lies with the benchmarks."""
-    path = Path(__file__).parents[2] / "benchmarks" / "_fill.py"
-    spec = spec_from_file_location("_fill", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

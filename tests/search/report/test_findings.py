@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import importlib.util
 import re
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+
+from by_path import module_at
 
 from search.records.study import Repeat, StudyRecord, TrialState
 from search.report.confirmed import sentences
@@ -12,12 +11,7 @@ from search.report.findings import FEWEST, findings
 
 
 def make_study(count: int) -> StudyRecord:
-    spec = importlib.util.spec_from_file_location("drawn_studies", Path(__file__).parent / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made: StudyRecord = module.make_study(count)
+    made: StudyRecord = module_at("search/report/conftest.py").make_study(count)
     return made
 
 

@@ -26,6 +26,20 @@ def test_the_same_study_is_continued_and_only_a_larger_target_counts(engine: Eng
     assert reading.load_study(engine, "s").target == 9
 
 
+def test_a_number_that_is_asked_for_ends_a_study_sooner_but_takes_no_trial_back(
+    engine: Engine, record: StudyRecord
+) -> None:
+    writing.create_study(engine, replace(record, target=30))
+    for _ in range(3):
+        leases.claim(engine, "s", "w", 60)
+    writing.create_study(engine, replace(record, target=6), may_shrink=True)
+    assert reading.load_study(engine, "s").target == 6
+    writing.create_study(engine, replace(record, target=2), may_shrink=True)
+    assert reading.load_study(engine, "s").target == 3
+    writing.create_study(engine, replace(record, target=30))
+    assert reading.load_study(engine, "s").target == 30
+
+
 def test_an_open_study_is_closed_to_what_it_has_and_opened_again_by_a_run_without_a_number(
     engine: Engine, record: StudyRecord
 ) -> None:

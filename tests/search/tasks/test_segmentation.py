@@ -254,7 +254,7 @@ def test_a_study_names_its_own_decisions_by_default_and_measures_pixels(tmp_path
     outcome = run(runtime, runtime.space.baseline())
     assert set(outcome.epochs[-1].metrics) == set(task.directions)
     assert outcome.evaluation is not None
-    pictures = outcome.evaluation.named(runtime.names(Split.VAL)).pictures
+    pictures = outcome.evaluation.named(runtime.inputs(Split.VAL)).pictures
     assert pictures[0].sample.endswith(".png")
 
 

@@ -207,9 +207,9 @@ def test_mistakes_are_named_by_their_texts(tmp_path: Path) -> None:
     runtime = opened(tmp_path, "text", reviews(tmp_path), epochs=1)
     outcome = trained(runtime, runtime.space.baseline(), on_train=False)
     assert outcome.evaluation is not None
-    names = runtime.names(Split.VAL)
+    inputs = runtime.inputs(Split.VAL)
     texts = [sample.input.open() for sample in runtime.dataset.of(Split.VAL)]
-    for mistake in outcome.evaluation.named(names).mistakes:
+    for mistake in outcome.evaluation.named(inputs).mistakes:
         assert texts[mistake.place] in mistake.sample
 
 

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
+from by_path import module_at
 
-spec = importlib.util.spec_from_file_location("texts_of_tests", Path(__file__).with_name("test_text.py"))
-assert spec is not None
-assert spec.loader is not None
-shared = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(shared)
+shared = module_at("search/tasks/test_text.py")
 
 
 def test_it_fits_numbers_that_words_decide(tmp_path: Path) -> None:

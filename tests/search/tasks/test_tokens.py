@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import importlib.util
 import random
 from pathlib import Path
 
 import pytest
 import torch
+from by_path import module_at
 
 from search.data.sample import Split
 from search.data.tokens import IGNORED
@@ -14,11 +14,7 @@ from search.tasks._entities import entities, has_scheme, scores
 from search.tasks._prediction import InputInfo, PredictOptions
 from search.tasks.tokens import TokensEvaluator, task
 
-spec = importlib.util.spec_from_file_location("texts_of_tests", Path(__file__).with_name("test_text.py"))
-assert spec is not None
-assert spec.loader is not None
-shared = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(shared)
+shared = module_at("search/tasks/test_text.py")
 
 
 def sentences(folder: Path, count: int = 16) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
+
 from search.data.sample import Split
 from search.runtime.study_runtime import open_runtime
+from search.trials import draws as draws_module
 from search.trials.context import TrialContext
 from search.trials.draws import Draws, lengths, steps_of
 from spaces.decisions import epochs
@@ -40,12 +43,17 @@ def test_steps_are_batches_times_epochs(context: TrialContext) -> None:
     assert steps_of(runtime, candidate) == batches * runtime.epochs(candidate)
 
 
-def test_a_candidate_is_tried_for_fewer_epochs_where_the_study_holds_that(context: TrialContext) -> None:
+def test_a_candidate_is_tried_for_fewer_epochs_where_the_study_holds_that(
+    context: TrialContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = context.runtime.spec
     wide = open_runtime(replace(spec, space={**spec.space, "epochs": epochs.Range(shares=(0.5, 1.0))}), "cpu")
     plain = wide.space.baseline()
+    monkeypatch.setattr(draws_module, "_FEWEST_STEPS", 1)
     assert list(lengths(context.runtime, plain)) == [plain]
     whole, half = lengths(wide, plain)
     assert whole == plain
     assert wide.space.values(half) == {**wide.space.values(plain), "epochs": 0.5}
     assert list(lengths(wide, half)) == [half]
+    monkeypatch.setattr(draws_module, "_FEWEST_STEPS", steps_of(wide, half) + 1)
+    assert list(lengths(wide, plain)) == [plain]

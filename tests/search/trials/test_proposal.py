@@ -19,7 +19,7 @@ from search.sampling.cost_model import SecondsModel
 from search.sampling.optuna_study import SamplerOptions, data_seed
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, writing
-from search.trials import proposal
+from search.trials import draws, proposal
 from search.trials.portfolio import Planned, plan_of
 from search.trials.proposal import Proposer
 from search.workers.options import RunOptions
@@ -307,7 +307,10 @@ def test_a_member_that_would_take_more_than_half_of_the_time_is_passed_over(
     assert first.candidate != own.propose(1).candidate
 
 
-def test_a_member_that_would_take_too_long_is_tried_for_fewer_epochs(proposer: Open) -> None:
+def test_a_member_that_would_take_too_long_is_tried_for_fewer_epochs(
+    proposer: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draws, "_FEWEST_STEPS", 1)
     own = proposer(portfolio="on", timeout=1e6)
     wide = replace(own.runtime.spec, space={**own.runtime.spec.space, "epochs": epochs.Range()})
     own = replace(own, runtime=open_runtime(wide, "cpu"))
@@ -321,9 +324,10 @@ def test_a_member_that_would_take_too_long_is_tried_for_fewer_epochs(proposer: O
         asked.append(seconds)
         return len(asked) == 2
 
-    short = replace(own, fits=fits).propose(number).candidate
+    proposal = replace(own, fits=fits).propose(number)
     values = own.runtime.space.values
-    assert values(short) == {**values(member), "epochs": 0.5}
+    assert values(proposal.candidate) == {**values(member), "epochs": 0.5}
+    assert proposal.origin["whole_epochs"] == own.runtime.epochs(member) > own.runtime.epochs(proposal.candidate)
 
 
 def test_members_that_would_take_too_long_are_costed_once_and_not_again_for_every_trial(

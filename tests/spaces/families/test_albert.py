@@ -1,19 +1,13 @@
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
+from by_path import module_at
 
 from spaces.families import family_of
 
 pytest.importorskip("transformers")
-_spec = importlib.util.spec_from_file_location("bert_checks", Path(__file__).with_name("test_bert.py"))
-assert _spec is not None
-assert _spec.loader is not None
-bert = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(bert)
+bert = module_at("spaces/families/test_bert.py")
 
 
 def test_a_chain_computes_what_its_encoder_computes() -> None:

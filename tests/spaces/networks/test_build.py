@@ -22,6 +22,7 @@ from spaces.decisions.penalty import Penalty
 from spaces.networks import build
 from spaces.networks.space import Random, Space
 
+QUICK = ("resnet18", "mobilenet_v3_small", "swin_t", "timm:test_vit", "timm:test_convnext")
 OTHERS = [
     *("densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5", "mobilenet_v3_large", "regnet_y_400mf"),
     *("shufflenet_v2_x0_5", "squeezenet1_1", "swin_v2_t", "resnext50_32x4d", "vit_b_16", "convnext_small"),
@@ -69,19 +70,17 @@ def should_learn(space: Space, candidate: Candidate, network: build.Network) -> 
     return names
 
 
-@settings(max_examples=15, deadline=None)
-@given(
-    name=st.sampled_from(["resnet18", "mobilenet_v3_small", "swin_t", "timm:test_vit", "timm:test_convnext"]),
-    seed=st.integers(0, 10**6),
-)
+@pytest.mark.parametrize("name", QUICK)
+@settings(max_examples=1, deadline=None)
+@given(seed=st.integers(0, 10**6))
 def test_random_candidates_build_and_only_what_should_move_moves(name: str, seed: int) -> None:
     check_candidate(space_of(name), seed)
 
 
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None)
-@given(name=st.sampled_from(OTHERS), seed=st.integers(0, 10**6))
-def test_random_candidates_of_other_backbones_too(name: str, seed: int) -> None:
+@given(name=st.sampled_from([*QUICK, *OTHERS]), seed=st.integers(0, 10**6))
+def test_many_random_candidates_of_many_backbones_do_too(name: str, seed: int) -> None:
     check_candidate(space_of(name), seed)
 
 

@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 from spaces import backbones
+from spaces.backbones._base import weightless
 from spaces.candidate import Candidate
 from spaces.decisions import registry
 from spaces.errors import WeightsError
 from spaces.heads import Features, HeadChoice, vector_head
 from spaces.networks import build as building
-from spaces.networks.inference import blank, rebuild
+from spaces.networks.inference import blank, outline, rebuild
 from spaces.networks.space import Random, Space
 
 SIZE = (64, 64)
@@ -36,7 +37,9 @@ def trained(candidate: Candidate, space: Space) -> building.Network:
     return network.eval()
 
 
-@pytest.mark.parametrize("backbone", ["squeezenet1_1", "resnet18", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "backbone", ["squeezenet1_1", "mobilenet_v2", pytest.param("resnet18", marks=pytest.mark.slow)]
+)
 def test_any_candidate_is_rebuilt_from_its_checkpoint(backbone: str) -> None:
     pretrained = backbones.resolve(backbone).pretrained("none", SIZE, seed=4)
     space = Space(pretrained, {name: decision.options() for name, decision in registry().items()})
@@ -50,6 +53,12 @@ def test_any_candidate_is_rebuilt_from_its_checkpoint(backbone: str) -> None:
             found = rebuild(candidate, blank(candidate, SIZE), head, network.original_state())
             assert torch.allclose(found(inputs), expected, atol=1e-4 * float(expected.abs().max())), candidate
             assert set(found.named_state()) <= set(network.original_state())
+        with weightless():
+            shapes = rebuild(candidate, outline(candidate, SIZE), head, network.original_state())
+        assert {value.device.type for value in shapes.parameters()} == {"meta"}
+        assert {name: value.shape for name, value in shapes.named_state().items()} == {
+            name: value.shape for name, value in found.named_state().items()
+        }
 
 
 def test_folding_keeps_what_the_whole_network_computes() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from search.data.images import FileImage
 from search.records.study import Box, Evaluation, Picture, StudyRecord
 from search.report.figures._gallery import class_colour, matched
 from search.report.figures.pictures import figure
@@ -24,13 +25,14 @@ def with_pictures(study: StudyRecord, *pictures: Picture) -> StudyRecord:
     assert best is not None
     changed = replace(best, evaluation=Evaluation(pictures=pictures))
     trials = tuple(changed if trial is best else trial for trial in study.trials)
-    roots = {str(Path(picture.sample).parent) for picture in pictures if Path(picture.sample).is_absolute()}
-    return replace(study, trials=trials, spec={"study": {"data": {"path": next(iter(roots), "data")}}})
+    return replace(study, trials=trials)
 
 
-def image_file(folder: Path) -> str:
-    Image.new("RGB", (400, 300), (90, 90, 90)).save(folder / "a.png")
-    return str(folder / "a.png")
+def image_file(folder: Path) -> dict[str, str]:
+    """Write an image; return what a picture says of it."""
+    path = folder / "a.png"
+    Image.new("RGB", (400, 300), (90, 90, 90)).save(path)
+    return {"sample": str(path), "content": FileImage(path).digest().hex()}
 
 
 def mask(values: np.ndarray) -> str:
@@ -40,7 +42,7 @@ def mask(values: np.ndarray) -> str:
 
 
 def test_true_and_predicted_boxes_are_drawn_side_by_side(study: StudyRecord, tmp_path: Path) -> None:
-    picture = Picture(0, "1 missed", (*TRUE, *TOLD), sample=image_file(tmp_path))
+    picture = Picture(0, "1 missed", (*TRUE, *TOLD), **image_file(tmp_path))
     drawn = figure.draw(figure.rows(with_pictures(study, picture)))
     left, right = drawn.layout.images
     assert (left.x, left.sizex, left.sizey) == (0, 1, 0.75)
@@ -66,7 +68,7 @@ def test_masks_are_painted_over_the_part_they_belong_to(study: StudyRecord, tmp_
     true = np.full((10, 10), 255)
     true[:5] = 1
     shown = (0.25, 0.0, 0.75, 1.0)
-    picture = Picture(0, "", (), mask(true), mask(np.zeros((10, 10))), shown, image_file(tmp_path))
+    picture = Picture(0, "", (), mask(true), mask(np.zeros((10, 10))), shown, **image_file(tmp_path))
     drawn = figure.draw(figure.rows(with_pictures(study, picture)))
     left, right = (
         np.asarray(Image.open(io.BytesIO(base64.b64decode(image.source.split(",")[1]))), dtype=int)
@@ -90,22 +92,21 @@ def test_boxes_are_drawn_without_their_image_too(study: StudyRecord, tmp_path: P
 
 
 def test_samples_without_boxes_are_images_in_twos_and_texts_in_words(study: StudyRecord, tmp_path: Path) -> None:
-    path = image_file(tmp_path)
-    pictures = [Picture(n, f"true {n}, predicted 9", sample=path) for n in range(3)]
+    found = image_file(tmp_path)
+    pictures = [Picture(n, f"true {n}, predicted 9", **found) for n in range(3)]
     drawn = figure.draw(figure.rows(with_pictures(study, *pictures, Picture(3, "a <b>text</b>", sample="t.csv"))))
     assert [image.x for image in drawn.layout.images] == [0, 1.04, 0]
     assert drawn.layout.images[0].y == drawn.layout.images[1].y > drawn.layout.images[2].y
     assert "a &lt;b>text&lt;/b>" in drawn.data[-1].text
 
 
-def test_a_picture_that_is_not_of_the_studys_data_is_reported_in_words(study: StudyRecord, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    shown = with_pictures(study, Picture(0, "x", sample=str(tmp_path / "data" / "gone.png")))
-    best = shown.best
-    assert best is not None
-    told = Evaluation(pictures=(Picture(0, "x", sample=image_file(tmp_path)),))
-    trials = tuple(replace(best, evaluation=told) if trial is best else trial for trial in shown.trials)
-    assert not figure.draw(figure.rows(replace(shown, trials=trials))).layout.images
+def test_a_picture_whose_content_the_store_does_not_know_is_reported_in_words(
+    study: StudyRecord, tmp_path: Path
+) -> None:
+    found = image_file(tmp_path)
+    for content in ("", "0" * 64):
+        told = with_pictures(study, Picture(0, "x", sample=found["sample"], content=content))
+        assert not figure.draw(figure.rows(told)).layout.images
 
 
 @pytest.mark.parametrize("size", [(3000, 3000), (60_000, 60_000)])
@@ -116,14 +117,12 @@ def test_a_stored_mask_of_absurd_size_is_left_out(study: StudyRecord, tmp_path: 
     content = b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
-    picture = Picture(0, "x", (), base64.b64encode(content).decode(), sample=image_file(tmp_path))
+    picture = Picture(0, "x", (), base64.b64encode(content).decode(), **image_file(tmp_path))
     assert len(figure.draw(figure.rows(with_pictures(study, picture))).layout.images) == 2
 
 
 def test_a_store_of_strange_masks_is_drawn(study: StudyRecord, tmp_path: Path) -> None:
-    drawn = figure.draw(
-        figure.rows(with_pictures(study, Picture(0, "x", (), "no", "bm8=", sample=image_file(tmp_path))))
-    )
+    drawn = figure.draw(figure.rows(with_pictures(study, Picture(0, "x", (), "no", "bm8=", **image_file(tmp_path)))))
     assert len(drawn.layout.images) == 2
 
 
