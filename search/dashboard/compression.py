@@ -24,8 +24,8 @@ def offer(server: Flask) -> None:
         is_file = request.path.startswith(_COMPONENTS) and answer.status_code in (200, 304)
         if is_file:
             answer.headers.setdefault("Cache-Control", "private, no-cache")
-        takes = "gzip" in request.accept_encodings and "Content-Encoding" not in answer.headers
-        if not takes or answer.status_code != 200 or not answer.mimetype.startswith(_KINDS):
+        takes = request.accept_encodings.quality("gzip") > 0 and "Content-Encoding" not in answer.headers
+        if not takes or answer.status_code != 200 or not (answer.mimetype or "").startswith(_KINDS):
             return answer
         answer.direct_passthrough = False
         data = answer.get_data()
