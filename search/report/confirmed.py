@@ -261,9 +261,7 @@ def _luck(study: StudyRecord) -> str:
     if row is None or row.drop is None or row.searched is None:
         return ""
     other = f" and on other validation {study.dataset.noun}" if row.folds > 1 else ""
-    what = (
-        f"The search saw {theme.number(row.searched)} for its winner, trial {row.number}; with fresh seeds{other} it "
-    )
+    what = f"The search saw {theme.number(row.searched)} for its best trial, {row.number}; with fresh seeds{other} it "
     if row.drop <= 0:
         return f"{what}does no worse ({theme.number(row.mean)}): no sign of selection bias."
     return f"{what}reaches {theme.number(row.mean)}: {row.drop:.4f} of it was luck (selection bias)."

@@ -44,7 +44,7 @@ def _mattered(study: StudyRecord) -> str:
 def _shared(done: list[TrialRecord]) -> str:
     best = done[: max(len(done) // 4, 2)]
     states = [trial.size.states for trial in best if trial.size and trial.size.unit_states]
-    if not states:
+    if len({len(found) for found in states}) != 1:  # none, or those of several backbones
         return ""
     units = len(states[0])
     frozen = [sum(state == "frozen" for state in unit_states) for unit_states in states]

@@ -96,29 +96,34 @@ def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool =
 
 def _dataset_record(dataset: Any) -> DatasetRecord:
     return DatasetRecord(
-        dataset["name"],
-        tuple(dataset["classes"]),
+        stored_line(dataset["name"]),
+        tuple(map(stored_line, dataset["classes"])),
         dataset["counts"],
         dataset["fingerprint"],
-        tuple(dataset["skipped"]),
+        tuple(map(stored_line, dataset["skipped"])),
         dataset.get("sizes", {}),
         dataset.get("inputs", "images"),
         dataset.get("outputs", "classes"),
         image_statistics=dataset.get("image_statistics", dataset.get("looks", {})),  # an earlier name
-        noun=dataset.get("noun") or ("images" if dataset.get("inputs", "images") == "images" else "texts"),
-        overlaps=tuple(Overlap(**found) for found in dataset.get("overlaps", ())),
+        noun=stored_line(dataset.get("noun") or ("images" if dataset.get("inputs", "images") == "images" else "texts")),
+        overlaps=tuple(map(_overlap, dataset.get("overlaps", ()))),
     )
+
+
+def _overlap(found: Any) -> Overlap:
+    first = stored_line(found["first"])
+    return Overlap(stored_line(found["split"]), int(found["count"]), int(found["total"]), first)
 
 
 def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
     """Return the study of ``row`` with ``trials``."""
     return StudyRecord(
-        name=row.name,
-        task=row.task,
-        metric=row.metric,
+        name=stored_line(row.name),
+        task=stored_line(row.task),
+        metric=stored_line(row.metric),
         maximize=row.maximize,
-        backbone=row.backbone,
-        weights=row.weights,
+        backbone=stored_line(row.backbone),
+        weights=stored_line(row.weights),
         dataset=_dataset_record(row.dataset),
         target=row.target,
         spec=row.spec,
@@ -264,8 +269,9 @@ def list_studies(engine: Engine) -> tuple[Summary, ...]:
 
 
 def _summary(connection: Connection, row: Any) -> Summary:
-    known = (row.name, row.task, row.backbone, row.metric, aware(row.created_at))
-    return Summary(*known, _progress(connection, row), _dataset_record(row.dataset).leak)
+    leak = _dataset_record(row.dataset).leak
+    name, task, backbone, metric = (stored_line(text) for text in (row.name, row.task, row.backbone, row.metric))
+    return Summary(name, task, backbone, metric, aware(row.created_at), _progress(connection, row), leak)
 
 
 @retried_read

@@ -52,7 +52,7 @@ def _objective(name: str, trial: TrialRecord) -> float | None:
 
 
 class Plane(NamedTuple):
-    """Complete trials by one cost, the best first; ``front`` and ``knee`` are indices into them.
+    """Complete trials by one cost, the best first; ``front``, ``knee`` and ``winner`` are indices into them.
 
     Attributes:
         is_more: whether more of the cost is better, as for a second metric.
@@ -67,6 +67,7 @@ class Plane(NamedTuple):
     front: tuple[int, ...]
     knee: int | None
     baseline: int | None
+    winner: int | None
     is_more: bool = False
 
 
@@ -96,7 +97,7 @@ class Pareto(Figure):
                 if (found := cost.read(trial)) is not None and theme.finite(found)
             ]
             if known:
-                planes.append(_plane(cost, known, study.maximize))
+                planes.append(_plane(cost, known, study))
         return Rows(study.metric, tuple(planes)) if planes else None
 
     def draw(self, rows: Rows | None) -> go.Figure:
@@ -109,8 +110,9 @@ class Pareto(Figure):
             groups.append(
                 ("not beaten in both", list(plane.front), {"color": theme.PURPLE, "size": 9}, "lines+markers")
             )
-            # Indices follow the order of the ranking.
-            groups.append(("winner", [0], {"color": theme.GREEN, "size": 15, "symbol": "star"}, "markers"))
+            if plane.winner is not None:
+                look = {"color": theme.GREEN, "size": 15, "symbol": "star"}
+                groups.append(("winner", [plane.winner], look, "markers"))
             if plane.baseline is not None:
                 look = {"color": theme.ORANGE, "size": 13, "symbol": "square"}
                 groups.append(("plain recipe", [plane.baseline], look, "markers"))
@@ -146,12 +148,14 @@ class Pareto(Figure):
         return theme.menu(figure, views)
 
 
-def _plane(cost: _Cost, known: Sequence[tuple[float, TrialRecord]], maximize: bool) -> Plane:
+def _plane(cost: _Cost, known: Sequence[tuple[float, TrialRecord]], study: StudyRecord) -> Plane:
     costs = tuple(paid for paid, _ in known)
     values = tuple(trial.value or 0.0 for _, trial in known)
     losses = [-paid for paid in costs] if cost.maximize else costs
-    front = front_of(losses, values, maximize=maximize)
+    front = front_of(losses, values, maximize=study.maximize)
     baseline = next((index for index, (_, trial) in enumerate(known) if trial.is_baseline), None)
+    best = study.best  # not always the first: fresh trainings choose among the best few, and its cost may be unknown
+    winner = next((index for index, (_, trial) in enumerate(known) if trial is best), None)
     return Plane(
         cost.label,
         cost.title,
@@ -160,8 +164,9 @@ def _plane(cost: _Cost, known: Sequence[tuple[float, TrialRecord]], maximize: bo
         values,
         tuple(trial.words for _, trial in known),
         front,
-        _knee(losses, values, front, baseline, maximize=maximize),
+        None if baseline is None else _knee(losses, values, front, values[baseline], maximize=study.maximize),
         baseline,
+        winner,
         cost.maximize,
     )
 
@@ -177,12 +182,11 @@ def _axis(plane: Plane) -> dict[str, object]:
 
 
 def _knee(
-    losses: Sequence[float], values: Sequence[float], front: Sequence[int], baseline: int | None, *, maximize: bool
+    losses: Sequence[float], values: Sequence[float], front: Sequence[int], plain: float, *, maximize: bool
 ) -> int | None:
-    """Return the front's knee among the points that are no worse than the plain recipe."""
+    """Return the front's knee among the points that are no worse than the ``plain`` recipe."""
     sign = 1.0 if maximize else -1.0
-    least = -math.inf if baseline is None else sign * values[baseline]
-    kept = [index for index in front if sign * values[index] >= least]
+    kept = [index for index in front if sign * values[index] >= sign * plain]
     is_log = all(losses[index] > 0 for index in kept)
     costs = [math.log(losses[index]) if is_log else losses[index] for index in kept]
     return knee_of(costs, [values[index] for index in kept], kept)

@@ -27,6 +27,16 @@ def test_sentences_come_from_the_numbers() -> None:
     assert "no worse than the plain recipe" in lines[2]
 
 
+def test_units_are_not_counted_over_several_backbones() -> None:
+    grown = make_study(60)
+    assert any("units and froze" in line for line in findings(grown))
+    best = grown.ranking[0]
+    assert best.size is not None
+    other = replace(best, size=replace(best.size, unit_states=(*best.size.unit_states, "trained")))
+    trials = tuple(other if trial is best else trial for trial in grown.trials)
+    assert not any("units and froze" in line for line in findings(replace(grown, trials=trials)))
+
+
 def test_a_study_of_few_trials_has_learnt_nothing_yet(study: StudyRecord) -> None:
     assert len(study.ranking) < FEWEST
     assert findings(study) == findings(replace(study, trials=())) == []

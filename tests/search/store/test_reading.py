@@ -10,6 +10,7 @@ from search.records.plain_text import LONGEST_LINE
 from search.records.study import EpochRecord, StudyRecord, TrialState
 from search.store import leases, reading, writing
 from search.store.connection import Engine
+from search.store.tables import StudyRow
 
 
 @pytest.fixture
@@ -131,6 +132,21 @@ def test_no_terminal_obeys_what_is_stored(filled: Engine) -> None:
         assert one.failure is not None
         assert "\x1b" not in f"{one.words}{one.ended}{one.failure.kind}{one.failure.message}{one.failure.traceback}"
     assert all("\x1b" not in f"{one.words}{one.ended}" for one in reading.trial_states(filled, "s"))
+
+
+def test_no_terminal_obeys_what_is_stored_of_a_study_or_its_data(filled: Engine) -> None:
+    bad = "\x1b]0;x\x07" + "x" * 60_000
+    overlap = {"split": "val", "count": 3, "total": 9, "first": bad}
+    with filled.begin() as connection:
+        dataset = connection.execute(sqlalchemy.select(StudyRow.dataset)).scalars().first()
+        evil = {**dataset, "name": bad, "classes": [bad], "skipped": [bad], "noun": bad, "overlaps": [overlap]}
+        connection.execute(sqlalchemy.update(StudyRow).values(dataset=evil, backbone="\x1b[2J", weights="\x1b[2J"))
+    study, (summary, *_) = reading.load_study(filled, "s"), reading.list_studies(filled)
+    data = study.dataset
+    for text in (data.name, *data.classes, *data.skipped, data.noun, data.leak, study.backbone, study.weights):
+        assert text.isprintable()
+        assert len(text) <= 3 * LONGEST_LINE
+    assert f"{summary.backbone}{summary.leak}".isprintable()
 
 
 def test_what_is_stored_at_great_length_is_cut(filled: Engine) -> None:

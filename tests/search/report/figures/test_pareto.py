@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from search.records.study import Size, StudyRecord
-from search.report.figures.pareto import figure, front_of, knee_of
+from search.records.study import Repeat, Size, StudyRecord, TrialState
+from search.report.figures.pareto import Rows, figure, front_of, knee_of
 
 
 def test_no_trial_beats_one_of_the_front_in_both(study: StudyRecord) -> None:
@@ -86,3 +86,27 @@ def test_axes_of_more_is_better_stay_linear(study: StudyRecord) -> None:
     trials = tuple(replace(trial, objectives={"macro_f1": trial.number / 100}) for trial in study.trials)
     rows = figure.rows(replace(study, trials=trials, spec={"study": {"objectives": stated}}))
     assert figure.draw(rows).layout.xaxis.type == "linear"
+
+
+def test_the_winner_is_marked_and_not_whoever_is_first(study: StudyRecord) -> None:
+    first, second = study.ranking[:2]
+    fresh = [Repeat(first.number, 1, value=0.0), Repeat(second.number, 1, value=1.0)]
+    chosen = replace(study, repeats=tuple(replace(one, state=TrialState.COMPLETE) for one in fresh))
+    assert chosen.best is second
+    rows = figure.rows(chosen)
+    assert rows is not None
+    assert [plane.numbers[plane.winner or 0] for plane in rows.planes] == [second.number] * len(rows.planes)
+    without = tuple(replace(trial, size=None) if trial is second else trial for trial in study.trials)
+    lost = figure.rows(replace(chosen, trials=without))
+    assert lost is not None
+    assert [plane.winner for plane in lost.planes if plane.label == "FLOPs"] == [None]
+    assert "winner" not in [trace.name for trace in figure.draw(Rows(lost.metric, lost.planes[:1])).data]
+
+
+def test_there_is_no_knee_without_a_plain_recipe_to_compare_with(study: StudyRecord) -> None:
+    plain = study.baseline
+    assert plain is not None
+    failed = tuple(replace(trial, state=TrialState.FAILED) if trial is plain else trial for trial in study.trials)
+    rows = figure.rows(replace(study, trials=failed))
+    assert rows is not None
+    assert [plane.knee for plane in rows.planes] == [None] * len(rows.planes)
