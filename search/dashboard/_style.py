@@ -7,7 +7,7 @@ from search.report import theme
 CSS = """
 .top { display: flex; flex-wrap: wrap; gap: 4px 20px; align-items: baseline; border-bottom: 1px solid var(--line);
   padding: 12px 20px; max-width: 1180px; margin: 0 auto; }
-.top strong { font-size: 1.05rem; } .top a { text-decoration: none; } .top .theme { margin-left: auto; font-size: .85rem; }
+.top strong { font-size: 1.05rem; } .top a { text-decoration: none; } .top #updated { margin-left: auto; font-size: .85rem; } .top .theme { font-size: .85rem; }
 .tabs { display: flex; flex-wrap: wrap; gap: 6px; margin: 18px 0 0; border-bottom: 1px solid var(--line); }
 .part { padding: 8px 14px; text-decoration: none; color: var(--ink); border-radius: 6px 6px 0 0; }
 .part.here { background: var(--card); border: 1px solid var(--line); border-bottom-color: var(--card); font-weight: 600; }

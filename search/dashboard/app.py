@@ -11,7 +11,7 @@ from typing import Any
 from dash import ALL, MATCH, Dash, Input, Output, State, ctx, dcc, html, no_update
 from flask import Flask
 
-from search.dashboard import access, components, files, trials_table, well_formed
+from search.dashboard import access, components, compression, files, trials_table, well_formed
 from search.dashboard._grid_script import SCRIPT
 from search.dashboard._style import CSS
 from search.dashboard.filters import of_inputs
@@ -105,6 +105,7 @@ def build(
     theme.sentence("").to_json()  # Plotly loads its parts when it first draws: not while a visitor waits
     scripts = [*app.csp_hashes(), access.hash_of(SCRIPT), access.hash_of(THEME)]
     access.guard(server, host=host, token=token, script_hashes=scripts)
+    compression.offer(server)  # runs before the headers of access control, which keep what it says of caches
     well_formed.guard(server, app)
     return app
 
@@ -118,6 +119,7 @@ def _layout() -> html.Div:
                     html.Strong("ftsearch"),
                     dcc.Link("Studies", href="/"),
                     dcc.Link("Workers", href="/workers"),
+                    html.Span(id="updated", className="soft"),
                     html.Button("Theme: ", className="theme"),
                 ],
                 className="top",
@@ -125,6 +127,7 @@ def _layout() -> html.Div:
             dcc.Location(id="url", refresh="callback-nav"),
             dcc.Interval(id="tick", interval=_TICK_MS),
             dcc.Store(id="pulse", data=""),
+            dcc.Store(id="title", data=""),
             dcc.Store(id="picked", data={}, storage_type="session"),
             html.Main(id="content", className="page"),
         ]
@@ -134,6 +137,7 @@ def _layout() -> html.Div:
 def _navigation(app: Dash, pages: Pages) -> None:
     @app.callback(
         Output("content", "children"),
+        Output("title", "data"),
         Input("url", "pathname"),
         Input("url", "search"),
         State("picked", "data"),
@@ -141,7 +145,7 @@ def _navigation(app: Dash, pages: Pages) -> None:
     @checked
     def _page(path: str | None, query: str | None, picked: Picked) -> Any:
         address = Address.of(path, query)
-        return pages.page(address, (picked or {}).get(address.study, []))
+        return pages.page(address, (picked or {}).get(address.study, [])), address.title
 
     @app.callback(
         Output("url", "href", allow_duplicate=True),
@@ -192,6 +196,13 @@ def _navigation(app: Dash, pages: Pages) -> None:
 
 
 def _live(app: Dash, pages: Pages) -> None:
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        "function (title) { if (title) document.title = title; }", Input("title", "data")
+    )
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        components.UPDATED, Output("updated", "children"), Input("tick", "n_intervals"), Input("pulse", "data")
+    )
+
     @app.callback(
         Output("pulse", "data"),
         Input("tick", "n_intervals"),

@@ -60,6 +60,16 @@ UPDATE_FIGURE = """function (update, shown) {
 sending the shown figure to the server would cost as much as the new one."""
 
 
+UPDATED = """function (ticks, pulse) {
+  const own = window.ftsearch, now = Date.now();
+  if (pulse !== own.pulse) { own.pulse = pulse; own.changed = now; }
+  if (!pulse) return '';
+  const seconds = Math.round((now - own.changed) / 1000);
+  return 'updated ' + (seconds < 60 ? seconds + ' s' : Math.round(seconds / 60) + ' min') + ' ago';
+}"""
+"""How long ago what the page shows has changed, or was first shown."""
+
+
 def figure(kind: Drawing, first: Shown | None = None) -> html.Section:
     """Return a figure's container; drawn at once from ``first``, else as soon as the page has loaded."""
     views = first.views if first else ()

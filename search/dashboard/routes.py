@@ -55,6 +55,18 @@ class Address:
         return cls("unknown")
 
     @property
+    def title(self) -> str:
+        """What the browser's tab is called: the most telling word first, for tabs are narrow."""
+        names = {
+            "overview": "Studies",
+            "workers": "Workers",
+            "study": self.study,
+            "trial": f"Trial {self.trial} · {self.study}",
+            "compare": f"{', '.join(map(str, self.numbers))} compared · {self.study}",
+        }
+        return f"{names[self.kind]} – ftsearch" if self.kind in names else "ftsearch"
+
+    @property
     def numbers(self) -> list[int]:
         """The trials shown side by side."""
         return [self.trial] if self.kind == "trial" else compare.numbers_of(self.query)

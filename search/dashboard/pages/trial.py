@@ -22,7 +22,7 @@ def page(study: StudyRecord, number: int) -> html.Div:
         return components.nothing(f"No trial {number}", f"{study.name} has {len(study.trials)} trials, counted from 0.")
     return html.Div(
         [
-            html.P(dcc.Link(study.name, href=components.study_path(study.name))),
+            _neighbours(study, number),
             html.H1(f"Trial {number}" + (" (plain recipe)" if trial.is_baseline else "")),
             html.Div(facts(study, trial), id="facts"),
             html.P(
@@ -49,6 +49,20 @@ def page(study: StudyRecord, number: int) -> html.Div:
             *_origin(trial),
         ]
     )
+
+
+def _neighbours(study: StudyRecord, number: int) -> html.Nav:
+    """Return links to the study, and to the trials before and after this one."""
+    numbers = [trial.number for trial in study.trials]
+    place = numbers.index(number)
+    links: list[Any] = [dcc.Link(study.name, href=components.study_path(study.name))]
+    if place:
+        before = numbers[place - 1]
+        links += [" · ", dcc.Link(f"← trial {before}", href=components.trial_path(study.name, before))]
+    if place < len(numbers) - 1:
+        after = numbers[place + 1]
+        links += [" · ", dcc.Link(f"trial {after} →", href=components.trial_path(study.name, after))]
+    return html.Nav(links, **components.aria(label="Trials beside this one"))
 
 
 def facts(study: StudyRecord, trial: TrialRecord) -> list[Any]:

@@ -63,6 +63,8 @@ def test_a_study_is_found_filtered_and_its_trials_compared(page: Any, shown: str
     page.goto(url)
     page.get_by_role("link", name="drawn", exact=True).click()
     page.wait_for_url(f"{url}/study/drawn")
+    page.wait_for_function("() => document.title === 'drawn – ftsearch'")
+    page.get_by_text(re.compile(r"^updated \d+ s ago$")).wait_for()
     drawn(page, "history", 100)
     everything = points(page)
 
@@ -123,6 +125,25 @@ def test_the_theme_is_chosen_once_for_all_pages(page: Any, shown: str) -> None:
     row = "() => getComputedStyle(document.querySelector('#trials .ag-row')).color"
     assert page.evaluate(row) == "rgb(230, 237, 243)"
     assert page.faults == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault_on_any_page(chromium: Any, shown: str, scheme: str) -> None:
+    """Names, roles, headings, landmarks, contrast (https://github.com/dequelabs/axe-core)."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    faults = []
+    for path in ("", "?tab=trials", "/trial/3", "/compare?trials=1,2"):
+        page.goto(f"{shown}/study/drawn{path}")
+        page.locator("h1").first.wait_for()
+        page.wait_for_function("() => document.querySelector('.js-plotly-plot .main-svg, .ag-row')")
+        found = axe.run(page, {"exclude": [[".dash-dropdown-focus-target"]]}).response["violations"]  # Dash's own
+        found = [one for one in found if one["impact"] in ("serious", "critical")]
+        faults += [(path, one["id"], one["nodes"][0]["html"][:200]) for one in found]
+    context.close()
+    assert faults == []
 
 
 def run_a_trial(url: str, ended: threading.Event) -> int:

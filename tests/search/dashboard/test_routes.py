@@ -30,6 +30,20 @@ def test_addresses_are_read(path: str | None, kind: str) -> None:
     assert Address.of(path, None).kind == kind
 
 
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("/", "Studies – ftsearch"),
+        ("/study/flowers", "flowers – ftsearch"),
+        ("/study/flowers/trial/3", "Trial 3 · flowers – ftsearch"),
+        ("/study/flowers/compare", "1, 2 compared · flowers – ftsearch"),
+        ("/evil", "ftsearch"),
+    ],
+)
+def test_a_tab_is_named_after_its_page(path: str, title: str) -> None:
+    assert Address.of(path, "?trials=1,2").title == title
+
+
 def test_names_with_slashes_survive() -> None:
     assert Address.of("/study/a%2Fb", "").study == "a/b"
     assert Address.of("/study/s/trial/3", "").numbers == [3]

@@ -246,6 +246,19 @@ def test_a_portfolio_comes_first_and_the_plain_recipe_after_three_of_it(proposer
     assert len({proposal.candidate.fingerprint for proposal in found}) == len(found)
 
 
+def test_a_member_that_breaks_a_constraint_on_larger_maps_is_tried_on_its_own(
+    proposer: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = proposer(portfolio="on", wanted=bounded(parameters="< 2M"))
+    member = own.propose(0).candidate
+    space = own.runtime.space
+    head = replace(space.values(member)["head"], widths=(2**16,))
+    large = space.candidate({**space.values(member), "head": head})
+    assert objective_values.counted(own.runtime, large)["parameters"] > 2e6
+    monkeypatch.setattr(proposal, "on_larger_maps", lambda *_: large)
+    assert own.propose(0).candidate == member
+
+
 def test_after_the_portfolio_candidates_are_near_good_ones_or_of_the_priors(proposer: Open) -> None:
     own = proposer(portfolio="on", space={"optimizer": {}}, sampler=SamplerOptions(startup=40))
     plan = len(plan_of(own.runtime))

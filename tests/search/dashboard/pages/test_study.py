@@ -20,7 +20,7 @@ def test_it_opens_with_the_winner(cache: StudyCache) -> None:
     assert study.best.words in text
     assert text.index("points") < text.index("'badge ") < text.index(study.best.words) < text.index("Sections")
     strip = str(page.page(cache.with_winner(study), "", None, ()))
-    assert strip.count("I(className=") == len(study.units)
+    assert strip.count("title='features.") == len(study.units)
 
 
 def test_only_the_figures_of_its_section_are_on_it(cache: StudyCache) -> None:

@@ -20,6 +20,14 @@ def test_a_trial_is_shown_whole(cache: StudyCache) -> None:
         assert expected in text
 
 
+def test_it_leads_to_the_trials_beside_it(cache: StudyCache) -> None:
+    study = cache.chosen("drawn", [0, 3])
+    assert "← trial 2" in (text := str(page.page(study, 3)))
+    assert "trial 4 →" in text
+    assert "←" not in str(page.page(study, 0))
+    assert "→" not in str(page.page(replace(study, trials=study.trials[:4]), 3))
+
+
 def test_a_failure_is_shown_with_its_traceback(cache: StudyCache) -> None:
     study = cache.chosen("drawn", [3])
     broken = replace(study.trials[3], failure=Failure("nan", "the loss <b> is not finite", "Traceback ..."))
