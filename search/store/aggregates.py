@@ -248,10 +248,10 @@ def _outlined(row: Any) -> TrialRecord:
     return TrialRecord(
         **plain_columns(row),
         state=_STATES[row.state],
-        params=_plain(row.params),
+        params=dict(_plain(row.params)),
         size=size,
         failure=failure_of(row.failure_kind, row.failure_message),
-        extras=_plain(row.extras),
-        objectives=_plain(row.objectives),
+        extras=dict(_plain(row.extras)),
+        objectives=dict(_plain(row.objectives)),
         constraints=_plain(row.constraints),
     )

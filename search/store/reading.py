@@ -186,7 +186,7 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
     return TrialRecord(
         **plain_columns(row),
         state=TrialState(row.state),
-        params=row.params or {},
+        params=dict(row.params or {}),
         distributions=row.distributions or {},
         candidate=row.candidate,
         epochs=epochs,
@@ -195,8 +195,8 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
         failure=failure,
         versions=row.versions or {},
         dataset_fingerprint=row.dataset_fingerprint,
-        extras=row.extras or {},
-        objectives=row.objectives or {},
+        extras=dict(row.extras or {}),
+        objectives=dict(row.objectives or {}),
         constraints=row.constraints or {},
     )
 
