@@ -5,6 +5,7 @@ import torch
 from sklearn import metrics
 from torch.nn import functional as F
 
+from search.data.texts import Text
 from search.tasks.classification import task
 from spaces.heads import Features, HeadChoice
 
@@ -60,4 +61,5 @@ def test_the_most_confident_mistakes_are_kept_with_their_places() -> None:
     mistakes = evaluator.evaluation().mistakes
     assert [(m.place, m.true, m.predicted) for m in mistakes] == [(5, "b", "a"), (0, "b", "a"), (4, "a", "b")]
     assert mistakes[0].confidence > 0.999
-    assert [m.sample for m in evaluator.evaluation().named([f"s{i}" for i in range(6)]).mistakes] == ["s5", "s0", "s4"]
+    inputs = [Text("words", f"s{index}") for index in range(6)]
+    assert [m.sample for m in evaluator.evaluation().named(inputs).mistakes] == [inputs[i].name for i in (5, 0, 4)]

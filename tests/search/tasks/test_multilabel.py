@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from sklearn import metrics
 
+from search.data.images import FileImage
 from search.data.sample import Dataset, Sample, Split
 from search.errors import SpecError
 from search.records.study import Evaluation, Verdict
@@ -114,7 +115,7 @@ def test_the_evaluation_names_what_went_wrong_and_survives_json() -> None:
         "true: cat; predicted: cat, dog",
     ]
     assert found.confusion == ()
-    assert found.named(["a.png", "b.png", "c.png"]).pictures[0].sample == "c.png"
+    assert found.named([FileImage(Path(f"{name}.png")) for name in "abc"]).pictures[0].sample == "c.png"
     from dataclasses import asdict
 
     assert Evaluation.from_json(asdict(found)) == found

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from by_path import module_at
 
+from search.data.texts import Text
+
 shared = module_at("search/tasks/test_text.py")
 
 
@@ -19,7 +21,7 @@ def test_it_fits_numbers_that_words_decide(tmp_path: Path) -> None:
     outcome = shared.trained(runtime, shared.chosen(runtime, pooling="mean"))
     assert max(record.metrics["r2"] for record in outcome.epochs) > 0.9
     assert outcome.evaluation is not None
-    assert outcome.evaluation.named(["a text"] * 12).pictures[0].sample == "a text"
+    assert outcome.evaluation.named([Text("t.csv", "a text")] * 12).pictures[0].sample == "t.csv: a text"
     assert pytest.approx(runtime.task.facts()["mean"][0]) == sum(
         sample.target[0] for sample in runtime.dataset.of(shared.Split.TRAIN)
     ) / len(runtime.dataset.of(shared.Split.TRAIN))
