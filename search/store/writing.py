@@ -164,7 +164,7 @@ def record_size(engine: Engine, claim: Claim, size: Size) -> None:
 
 @retried
 def record_epochs(engine: Engine, claim: Claim, epochs: Sequence[EpochRecord]) -> None:
-    """Store epochs; one that is there already is replaced, so repeating or resuming never doubles any."""
+    """Store epochs, in order; what an earlier attempt stored from the first of them on is replaced."""
     rows = [
         {
             "trial_id": claim.trial_id,
@@ -179,8 +179,8 @@ def record_epochs(engine: Engine, claim: Claim, epochs: Sequence[EpochRecord]) -
     ]
     with writing(engine) as connection:
         change(connection, claim, state=TrialState.RUNNING)
-        numbers = [row["epoch"] for row in rows]
-        connection.execute(delete(EpochRow).where(EpochRow.trial_id == claim.trial_id, EpochRow.epoch.in_(numbers)))
+        begin = min(record.epoch for record in epochs)  # an attempt may end sooner than the one before it
+        connection.execute(delete(EpochRow).where(EpochRow.trial_id == claim.trial_id, EpochRow.epoch >= begin))
         connection.execute(insert(EpochRow), rows)
 
 

@@ -135,6 +135,16 @@ def test_recording_an_epoch_again_replaces_it(engine: Engine, record: StudyRecor
     assert math.isnan(trial.epochs[0].train_loss)
 
 
+def test_an_attempt_that_ends_sooner_leaves_no_epochs_of_the_one_before_it(engine: Engine, record: StudyRecord) -> None:
+    writing.create_study(engine, record)
+    claim = leases.claim(engine, "s", "me", 60)
+    assert claim is not None
+    writing.record_epochs(engine, claim, [EpochRecord(number, 1.0, {"accuracy": 0.9}) for number in (1, 2, 3)])
+    writing.record_epochs(engine, claim, [EpochRecord(2, 1.0, {"accuracy": 0.1})])
+    (trial,) = reading.load_study(engine, "s").trials
+    assert [(one.epoch, one.metrics["accuracy"]) for one in trial.epochs] == [(1, 0.9), (2, 0.1)]
+
+
 def test_a_failure_is_kept_with_its_traceback(engine: Engine, record: StudyRecord) -> None:
     writing.create_study(engine, record)
     claim = leases.claim(engine, "s", "me", 60)
