@@ -218,8 +218,8 @@ def test_the_dashboard_names_its_store_without_a_secret(
     migrate.upgrade(engine)
     client = app.build(engine, url).server.test_client()
     asked = {
-        "output": "content.children",
-        "outputs": {"id": "content", "property": "children"},
+        "output": "..content.children...title.data..",
+        "outputs": [{"id": "content", "property": "children"}, {"id": "title", "property": "data"}],
         "inputs": [
             {"id": "url", "property": "pathname", "value": "/"},
             {"id": "url", "property": "search", "value": ""},
