@@ -21,6 +21,9 @@ _OVERHEAD = 4.0
 """How many times as long as its arithmetic a linear probe takes, which comes first: it decodes images, and solves the
 head (MobileNetV2 at 128 px: 25 to 90 s a TFLOP, where trainings take 9 to 37)."""
 
+_ALIKE = 1.5
+"""Linear probes of networks that differ in arithmetic by less than this factor take about as long."""
+
 
 @dataclass(frozen=True, slots=True)
 class CostFeatures:
@@ -87,8 +90,8 @@ class SecondsModel:
     """Predicts the seconds an epoch takes, from the trials that have ended.
 
     Ridge regression of the logarithm of seconds on the logarithms of the candidate's arithmetic and of what
-    learns. Under ``LEAST`` measured trials, seconds are taken to be proportional to the arithmetic. Linear probes, all
-    of which take about as long, are kept apart.
+    learns. Under ``LEAST`` measured trials, seconds are taken to be proportional to the arithmetic. Linear probes,
+    which take about as long as others of networks of their size, are kept apart.
     """
 
     def __init__(self, trials: Sequence[PastTrial]) -> None:
@@ -103,7 +106,7 @@ class SecondsModel:
         self.measured = len(measured)
         probes = [(features, seconds) for features, seconds in measured if features.is_probe]
         measured = [(features, seconds) for features, seconds in measured if not features.is_probe]
-        self._probe_s = median(seconds for _, seconds in probes) if probes else None
+        self._probes = probes
         rates = [seconds / math.exp(features.row()[0]) for features, seconds in measured]
         # The slowest probe: others found their features in the cache.
         slowest = max((seconds / math.exp(features.row()[0]) for features, seconds in probes), default=_OVERHEAD)
@@ -128,10 +131,22 @@ class SecondsModel:
         """Return the expected seconds of a trial, for as many of its epochs as trials run on average; without any
         measured one, its arithmetic."""
         row = features.row()
-        if features.is_probe and self._probe_s is not None:
-            return self._probe_s
+        if features.is_probe and self._probes:
+            return self._probe_seconds(features)
         if self._model is None:
             return self._rate * math.exp(row[0]) * features.epochs * self._ran
         predicted = float(np.exp(self._model.predict([row])[0]))
         low, high = self._range  # far from all measurements, a line in logarithms would predict anything
         return min(max(predicted, low), high) * features.epochs * self._ran
+
+    def _probe_seconds(self, features: CostFeatures) -> float:
+        """Return the seconds of the slowest probe of a network that computes about as much.
+
+        Others found their features in the cache; networks that compute more than any so far take longer in proportion.
+        """
+        known = min(
+            (other.forward_flops for other, _ in self._probes),
+            key=lambda flops: abs(math.log(max(flops, 1.0) / max(features.forward_flops, 1.0))),
+        )
+        alike = [seconds for other, seconds in self._probes if known / _ALIKE <= other.forward_flops <= known * _ALIKE]
+        return max(alike) * max(features.forward_flops / max(known, 1.0), 1.0)

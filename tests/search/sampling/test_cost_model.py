@@ -79,4 +79,10 @@ def test_a_linear_probe_alone_says_little_of_how_long_a_training_takes() -> None
     assert SecondsModel([ended(0, probe, 80.0, 1), ended(1, training, 30.0, 1)]).seconds(whole) == pytest.approx(30.0)
     many = [ended(number, probe, 80.0 + number, 1) for number in range(3)]
     larger = CostFeatures(2e12, 2e9, 1e3, 0.999, 1)
-    assert SecondsModel([*many, ended(3, training, 30.0, 1)]).seconds(larger) == pytest.approx(81.0)
+    model = SecondsModel([*many, ended(3, training, 30.0, 1)])
+    assert model.seconds(probe) == 82.0  # the slowest: the others had their features from the cache
+    assert model.seconds(larger) == 164.0
+    assert model.seconds(CostFeatures(5e11, 5e8, 1e3, 0.999, 1)) == 82.0
+    known = SecondsModel([*many, ended(3, larger, 100.0, 1)])
+    assert known.seconds(larger) == 100.0
+    assert known.seconds(probe) == 82.0
