@@ -135,11 +135,6 @@ class TrialRecord:
         return int(cost["epochs"]) if cost.get("epochs") else None
 
     @property
-    def is_linear_probe(self) -> bool:
-        """Whether all its training was to solve the last layer on frozen features."""
-        return bool(self.extras.get("head_start")) and len(self.epochs) == 1
-
-    @property
     def prior(self) -> int:
         """How many traits it has that did better on other data (``search.trials.draws.prior_of``)."""
         return int(self.extras.get("prior") or 0)

@@ -10,8 +10,8 @@ from search.records.study import PastTrial, TrialState
 from search.records.uncertainty import share_error
 from search.runtime.study_runtime import StudyRuntime
 from spaces.candidate import Candidate
-from spaces.chains.chain import PRETRAINED_SIDE
-from spaces.decisions.stride import reductions
+from spaces.chains.chain import PRETRAINED_SIDE, Chain
+from spaces.decisions.stride import Strides, reductions
 from spaces.heads import HeadChoice
 
 _OF_A_PROBE = ("tail", "stride", "resolution", "skip")
@@ -65,11 +65,11 @@ def on_larger_maps(
         value = value_of(strides) if strides != plain[_MAPS] and own is not None else None
         if value is None or own is None:
             continue
-        changed = space.candidate({**drawn, _MAPS: strides})
-        is_favoured = prior_of(runtime, changed) > prior_of(runtime, candidate)
+        is_favoured = _are_favoured(space.chain, strides) and not _are_favoured(space.chain, drawn[_MAPS])
         error = share_error(runtime.spec.objective, own, len(runtime.dataset.of(Split.VAL))) if is_favoured else 0.0
         if sign * value < sign * own - error:
             continue
+        changed = space.candidate({**drawn, _MAPS: strides})
         shorter = space.candidate({**drawn, _MAPS: strides, "epochs": min(_ON_LARGER_MAPS, drawn["epochs"])})
         kept = next((one for one in (shorter, changed) if space.params(one) is not None), None)
         if kept is not None:
@@ -85,9 +85,13 @@ def prior_of(runtime: StudyRuntime, candidate: Candidate) -> int:
     accuracy.
     """
     space = runtime.space.member_of(candidate)
-    chain, values = space.chain, space.values(candidate)
+    values = space.values(candidate)
+    is_larger = _MAPS in values and _are_favoured(space.chain, values[_MAPS])
+    return int(not runtime.is_linear_probe(candidate)) + int(is_larger)
+
+
+def _are_favoured(chain: Chain, strides: Strides) -> bool:
+    """Return whether ``strides`` make all maps larger from the stem on, where images are small for ``chain``."""
     side = chain.facts.get(PRETRAINED_SIDE)
     is_small = isinstance(side, int) and max(chain.input_size) <= _SMALL * side
-    off: tuple[str, ...] = values[_MAPS].off if is_small and _MAPS in values else ()
-    is_larger = bool(off) and off[0] == reductions(chain)[0].name
-    return int(not runtime.is_linear_probe(candidate)) + int(is_larger)
+    return is_small and bool(strides.off) and strides.off[0] == reductions(chain)[0].name

@@ -202,7 +202,7 @@ class Proposer:
             return None if is_too_long else self._baseline(number)
         known_members = [one.candidate for one in planned(self.runtime.space, self.runtime.task.name)]
         adapted = on_larger_maps(self.runtime, item.candidate, known_members, self.history.trials)
-        for whole in (adapted, item.candidate):
+        for whole in (adapted,) if adapted == item.candidate else (adapted, item.candidate):
             candidate = self._timely(whole, MEMBER_SHARE)
             known, excesses = self._appraised(candidate) if candidate is not None else ({}, {})
             if candidate is not None and not _breaks(excesses):

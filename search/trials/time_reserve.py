@@ -55,7 +55,7 @@ def soup_of(options: FinalOptions, trial: TrialRecord) -> int:
 
     Heads that start at random end far from each other.
     """
-    return options.soup if trial.extras.get("head_start") and not trial.is_linear_probe else 1
+    return options.soup if trial.extras.get("head_start") and len(trial.epochs) > 1 else 1
 
 
 def soup_seconds(study: StudyRecord, trial: TrialRecord, options: FinalOptions) -> float:
