@@ -207,7 +207,7 @@ def trials_of(fingerprint: str, metric: str, *, maximize: bool, storage: str) ->
             if record.dataset.fingerprint != fingerprint or record.metric != metric:
                 continue
             for trial in record.ranking:
-                backbone = str(trial.candidate["structure"]["backbone"]) if trial.candidate else record.backbone
+                backbone = trial.backbone or record.backbone
                 value = trial.value or 0.0
                 known = best.get(backbone, value)
                 best[backbone] = max(known, value) if maximize else min(known, value)
