@@ -48,9 +48,12 @@ def test_numbers_and_candidates_are_whole_at_any_width(
 
 
 def test_a_row_is_a_line_in_a_pipe(here: Path, ftsearch: Callable[..., Any]) -> None:
-    lines = ftsearch("trials", "colours").out.split("\n")
-    for trial in ftsearch("trials", "colours", "--json").data:
-        assert sum(line.endswith(trial["words"]) and f" {trial['number']} " in line for line in lines) == 1
+    head, *lines = ftsearch("trials", "colours").out.split("\n")
+    trials = {str(trial["number"]): trial["words"] for trial in ftsearch("trials", "colours", "--json").data}
+    place = head.index("trial") + len("trial")
+    rows = {line[:place].split()[-1]: line for line in lines[: len(trials)]}
+    assert rows.keys() == trials.keys()
+    assert [number for number, words in trials.items() if not rows[number].endswith(words)] == []
 
 
 @pytest.mark.parametrize("width", [80, 100])
