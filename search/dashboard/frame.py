@@ -30,15 +30,15 @@ _GRID = re.compile(r'<script src="([^"]*/dash_ag_grid/[^"]*\.js)"></script>\n?')
 class FramedDash(Dash):
     """Dash with our frame; the script of the table, 1.3 MB, is loaded by `SCRIPT` when there is a table to draw."""
 
-    def interpolate_index(self, metas: str = "", scripts: str = "", **parts: Any) -> str:
-        """Return the frame of the page that is asked for."""
-        grid = _GRID.search(scripts)
+    def interpolate_index(self, *args: Any, **parts: Any) -> Any:
+        """Return the frame of the page that is asked for; Dash names all its ``parts``."""
+        grid = _GRID.search(parts["scripts"])
         if grid is not None:
-            scripts = _GRID.sub("", scripts)
-            metas += f'<meta name="grid" content="{grid[1]}">'
+            parts["scripts"] = _GRID.sub("", parts["scripts"])
+            parts["metas"] += f'<meta name="grid" content="{grid[1]}">'
             if study.section_of(request.query_string.decode(errors="replace")) is Section.TRIALS:
-                metas += f'<link rel="preload" as="script" href="{grid[1]}">'
-        return super().interpolate_index(metas=metas, scripts=scripts, **parts)
+                parts["metas"] += f'<link rel="preload" as="script" href="{grid[1]}">'
+        return super().interpolate_index(*args, **parts)  # type: ignore[no-untyped-call]
 
 
 def build(server: Flask) -> FramedDash:

@@ -35,7 +35,7 @@ def parts(study: StudyRecord, now: datetime) -> list[Any]:
     left = None if open_ended else seconds_left(study, now)
     words = f"{of_target(done, study.target)} trials done"
     words += f", about {theme.duration(round(left))} left" if left else ""
-    bar = {} if open_ended else {"value": str(done), "max": str(study.target)}
+    bar: Any = {} if open_ended else {"value": str(done), "max": str(study.target)}
     return [
         html.Section(
             [
