@@ -125,7 +125,7 @@ class Drawings:
         height = drawing.layout.height or 380
         width = f";min-width:{kind.least_width}px" if kind.least_width else ""
         self.html[key] = (
-            f"<figure>{choice}<div class='wide'><div class='plot' role='img' aria-label='{label}' "
+            f"<figure>{choice}<div class='wide'><div class='plot' role='group' aria-label='{label}' "
             f"data-figure='{escape(key)}' style='height:{height}px{width}'></div></div></figure>"
         )
 
