@@ -83,7 +83,9 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         _show(record, screen)
     left = sum(not run.state.is_finished for run in record.repeats)
     if left and enqueue:
-        screen.print(f"{left} trainings wait. Workers that are there take them; else: ftsearch worker {record.name}")
+        screen.print(
+            f"{left} trainings are queued. Running workers pick them up; to start one: ftsearch worker {record.name}"
+        )
     elif left:
         screen.print(f"Stopped early; continue with: ftsearch confirm {record.name}", soft_wrap=True)
     if not any(run.value is not None for run in record.repeats) and not left:

@@ -68,7 +68,7 @@ def _summary(facts: ModelFacts) -> str:
     return (
         f"{facts.words}\n\n"
         f"Found by ftsearch as {where} `{facts.study}`; "
-        f"{facts.parameters:,} parameters, {facts.flops:,} FLOPs an input (two a multiply-add)"
+        f"{facts.parameters:,} parameters, {facts.flops:,} FLOPs per input (2 per multiply-add)"
         f"{', batch norms folded' if facts.folded else ''}. Exported {facts.created}.\n"
     )
 

@@ -236,7 +236,7 @@ def outputs_of(network: nn.Module, inputs: Tensor) -> Any:
 def _inputs(model: Model) -> Inputs:
     if model.inputs is None:
         raise UserError(
-            f"this model is of the task {model.facts.task}, which takes neither plain images nor texts; see load_model"
+            f"this model's task is {model.facts.task}, which takes neither plain images nor texts; see load_model"
         )
     return model.inputs
 

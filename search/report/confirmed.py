@@ -300,4 +300,4 @@ def refit_sentence(study: StudyRecord, refit: Refit) -> str:
     score += _views(study, refit)
     if refit.look == 1:
         return f"{what}: {score}. This is the final number."
-    return f"{what}: {score}, but it was look {refit.look} at them: whoever chooses by it will find it optimistic."
+    return f"{what}: {score}, but this was look {refit.look} at them: a score that models are chosen by is optimistic."

@@ -112,7 +112,7 @@ class Proposer:
         the reference for all others and runs even if it breaks constraints.
 
         Raises:
-            ConstraintError: no candidate that was drawn keeps the constraints.
+            ConstraintError: no candidate that was drawn satisfies the constraints.
         """
         self._refresh()
         if number == 0:
@@ -375,7 +375,7 @@ def _none_fits(tried: Sequence[Mapping[str, float]]) -> ConstraintError:
     nearest = min(tried, key=lambda excesses: sum(excess for excess in excesses.values() if excess > 0))
     broken = " and ".join(f"{text} by {_times(excess)}" for text, excess in nearest.items() if excess > 0)
     return ConstraintError(
-        f"none of {len(tried)} candidates drawn keeps the constraints; the nearest one breaks {broken}. Loosen "
+        f"none of {len(tried)} candidates drawn satisfies the constraints; the nearest one breaks {broken}. Loosen "
         "`constraints`, open decisions that reach them (tail, skip, width, resolution), or take another backbone"
     )
 

@@ -195,7 +195,7 @@ def test_masks_are_written_in_the_size_of_the_original(stated: Any, ftsearch: Ca
     refused = ftsearch("predict", "m", "in", "--masks", "in")
     assert (refused.code, refused.err.count("\n")) == (2, 1)
     assert "in/a.png is an image that is read; name another folder" in refused.err
-    assert "--threshold is of scores" in ftsearch("predict", "m", "in", "--threshold", 0.5).err
+    assert "--threshold applies to scores" in ftsearch("predict", "m", "in", "--threshold", 0.5).err
 
 
 def test_tags_are_printed_as_entities_and_word_by_word(stated: Any, ftsearch: Callable[..., Any]) -> None:

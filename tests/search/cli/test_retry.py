@@ -20,7 +20,7 @@ def test_failed_trials_run_again_with_their_candidates(here: Path, ftsearch: Cal
     fail(3)
     before = ftsearch("trials", "colours", "--json").data[3]["candidate"]
     done = ftsearch("retry", "colours", "--failed")
-    assert (done.code, "put back: 3." in done.out) == (0, True), done.err
+    assert (done.code, "queued again: 3." in done.out) == (0, True), done.err
     assert "trial 3 waits for a worker" in ftsearch("status", "colours").out
     done = ftsearch("worker", "colours", "--device", "cpu")
     assert done.code == 0, done.err

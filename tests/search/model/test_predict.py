@@ -95,7 +95,7 @@ def test_a_model_whose_task_prepares_its_inputs_alone_is_refused() -> None:
         lambda: items_in(odd, Path()),
         lambda: odd.predicted(torch.zeros(1, 2), [1]),
     ):
-        with pytest.raises(UserError, match="of the task classification, which takes neither plain images nor texts"):
+        with pytest.raises(UserError, match="task is classification, which takes neither plain images nor texts"):
             call()
 
 

@@ -289,7 +289,7 @@ def test_a_failed_trial_put_back_runs_again_with_its_candidate(context: TrialCon
 def test_constraints_that_nothing_keeps_end_the_worker_and_count_as_no_trial(context: TrialContext) -> None:
     def run(held: TrialContext, claim: Claim) -> TrialState:
         if claim.number:
-            raise ConstraintError("none of 64 candidates drawn keeps the constraints")
+            raise ConstraintError("none of 64 candidates drawn satisfies the constraints")
         return complete(held, claim)
 
     with pytest.raises(ConstraintError, match="none of 64"):

@@ -50,7 +50,8 @@ def test_constraints_that_nothing_keeps_end_two_workers_as_they_end_one(
         said.append(capsys.readouterr().err.strip().splitlines()[-1])
     for line in said:  # how many were drawn, and how near they came, depends on which worker drew for which trial
         assert re.fullmatch(
-            r"Error: none of \d+ candidates drawn keeps the constraints; the nearest one breaks parameters < 10 by .*",
+            r"Error: none of \d+ candidates drawn satisfies the constraints; "
+            r"the nearest one breaks parameters < 10 by .*",
             line,
         )
 
