@@ -76,7 +76,7 @@ def _objectives(study: StudyRecord) -> dict[str, str]:
 
 
 def rows(study: StudyRecord) -> list[dict[str, Any]]:
-    """Return a row a trial, in the order of the ranking: numbers to sort by, and under ``text`` how they are shown."""
+    """Return a row per trial, in the order of the ranking: numbers to sort by, and their ``text`` as shown."""
     best, metric = study.best, study.metric
     constant = ranking_table.constant_parts(study.trials)
     objectives = _objectives(study)

@@ -82,7 +82,7 @@ def run_study(
             study file's, or what an earlier run raised it to.
         timeout_s: seconds that all of it may take.
         sampler: its name; the study file's by default.
-        folder: where logs and the report go, one folder a study, and checkpoints too unless ``artifacts``.
+        folder: where logs and the report go, one folder per study, and checkpoints too unless ``artifacts``.
         final: end with a model to use: the winner chosen by fresh trainings, trained on training and validation data
             together, and exported; false only searches, as ``search.final: off`` does.
         since: when its time began, by ``time.monotonic``; now by default.

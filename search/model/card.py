@@ -13,7 +13,7 @@ from search.model.preprocessing import steps
 
 _SPDX = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0")
 _SCRATCH = "none"
-_LOGITS = "logits, one a class"
+_LOGITS = "logits, one per class"
 
 
 def card(facts: ModelFacts, hub_task: str, snippets: Sequence[tuple[str, str, str]], means: str = _LOGITS) -> str:

@@ -83,7 +83,7 @@ class PredictedItem:
         return self.source.place if isinstance(self.source, Text | Words) else str(self.source)
 
 
-_LOST = "the model's outputs for it are no finite numbers"
+_LOST = "the model's outputs for it are not finite numbers"
 
 
 def task_of(name: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> Task:
@@ -307,7 +307,7 @@ def _check_network(model: Model, batch: Tensor) -> None:
 
 
 def _no_numbers(outputs: Any, count: int) -> list[bool]:
-    """Return for which of ``count`` inputs an output is no finite number, where the outputs are one tensor."""
+    """Return for which of ``count`` inputs an output is not a finite number, where the outputs are one tensor."""
     if not isinstance(outputs, Tensor) or len(outputs) != count:
         return [False] * count
     return (~outputs.flatten(1).isfinite().all(dim=1)).tolist()

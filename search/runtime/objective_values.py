@@ -113,7 +113,7 @@ def of_trial(
             constraint ``INTEGERS`` and has no such objective.
 
     Raises:
-        TrialError: an objective is no finite number.
+        TrialError: an objective is not a finite number.
     """
     facts = dict(costs)
     if not pruned:

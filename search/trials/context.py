@@ -23,7 +23,7 @@ class TrialContext:
 
     Attributes:
         history: the study's trials so far, kept up to date; ``curves`` is the part that pruners see.
-        folder: where logs and pages go, one folder a study.
+        folder: where logs and pages go, one folder per study.
         leave: whether the worker has been asked to stop.
         artifact_store: where checkpoints go; ``key`` distinguishes those of one study from another's.
         pause: whether the worker is to exit at the end of the running epoch.

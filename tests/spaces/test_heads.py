@@ -84,7 +84,7 @@ def test_the_last_tokens_are_the_grid_of_patches(tokens: int, size: tuple[int, i
 
 
 def test_tokens_that_are_no_grid_of_square_patches_are_refused() -> None:
-    with pytest.raises(SurgeryError, match="98 tokens are no grid of square patches of an image of 224x224 pixels"):
+    with pytest.raises(SurgeryError, match="98 tokens are not a grid of square patches of an image of 224x224 pixels"):
         patch_grid(98, (224, 224))
 
 

@@ -57,7 +57,7 @@ def test_wrong_input_is_one_line_and_exit_2(model: Path, ftsearch: Callable[...,
     wrong = (
         (("predict", model, "broken.jpg"), "cannot read the image broken.jpg: not an image"),
         (("predict", model, "nowhere"), "no image and no folder at nowhere"),
-        (("predict", "other", "data"), "other is no model: it holds no model.json"),
+        (("predict", "other", "data"), "other is not a model: it holds no model.json"),
         (("predict", model, "data", "--format", "onnx"), "not exported as 'onnx'"),
     )
     for arguments, message in wrong:

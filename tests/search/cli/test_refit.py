@@ -19,7 +19,7 @@ def test_wrong_candidates_are_one_line(here: Path, ftsearch: Callable[..., Any])
     for arguments, message in (
         (("--candidate", "77"), "the study 'colours' has no trial 77; it has 6, numbered from 0"),
         (("--candidate", "missing.json"), "cannot read the candidate missing.json"),
-        (("--candidate", "no.json"), "no.json is no candidate: candidate must be a mapping"),
+        (("--candidate", "no.json"), "no.json is not a candidate: candidate must be a mapping"),
         (
             ("--candidate", "worst"),
             "refit, a candidate's file or the number of a trial of 'colours', got 'worst'",

@@ -110,7 +110,7 @@ def test_what_parts_nothing_evenly_is_no_separator(name: str, text: str, mark: s
 
 
 def test_a_separator_that_parts_the_header_only_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no column 'path'; .*; its columns seem to be parted by semicolons: save it"):
+    with pytest.raises(DataError, match=r"no column 'path'; .*; columns seem to be separated by semicolons"):
         read_rows(table(tmp_path, "path;label\na;b;c\n"), ("path",))
 
 

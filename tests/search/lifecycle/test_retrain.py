@@ -47,7 +47,7 @@ def test_numbers_without_sense_are_refused_and_leave_nothing_behind(url: str, tm
     with pytest.raises(UserError, match="--launcher: expected one of"):
         confirm(url, placement=Placement("rey"))
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(UserError, match=r"broken.json is no candidate"):
+    with pytest.raises(UserError, match=r"broken.json is not a candidate"):
         refit_study("colours", storage=url, candidate=str(tmp_path / "broken.json"))
     found = load_study("colours", storage=url)
     assert (found.repeats, found.refits) == ((), ())

@@ -149,9 +149,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"is no model: it holds no model\.json"):
+    with pytest.raises(UserError, match=r"is not a model: it holds no model\.json"):
         model_folder.read(tmp_path)
-    with pytest.raises(UserError, match="is no model: no such folder"):
+    with pytest.raises(UserError, match="is not a model: no such folder"):
         model_folder.read(tmp_path / "nowhere")
     folder = written(tmp_path / "model")
     (folder / "SHA256SUMS").write_text("")

@@ -59,7 +59,7 @@ def model(**changes: Any) -> Model:
 
 def test_an_output_that_is_no_number_is_no_answer() -> None:
     found = list(predict(model(), [Path("0.2"), Path("nan"), Path("broken"), Path("0.9")], 1))
-    told = "the model's outputs for it are no finite numbers"
+    told = "the model's outputs for it are not finite numbers"
     assert [one.broken for one in found] == ["", told, "no number", ""]
     assert [[answer.label for answer in one.answers] for one in found] == [["low"], [], [], ["high"]]
 

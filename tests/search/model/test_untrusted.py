@@ -256,7 +256,7 @@ def test_a_list_of_checksums_is_a_plain_file_of_a_sensible_size(tmp_path: Path, 
         elif kind == "huge":
             with sums.open("wb") as file:
                 file.truncate(1 << 30)
-        told = "is not there" if kind == "none" else "is no list of checksums"
+        told = "is not there" if kind == "none" else "is not a list of checksums"
         with pytest.raises(UserError, match=f"SHA256SUMS {told}; export the model again"):
             load_model(folder)
 

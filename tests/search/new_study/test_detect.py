@@ -163,7 +163,7 @@ def test_a_folder_says_why_its_only_table_cannot_be_read(tmp_path: Path, name: s
 
 def test_an_unknown_table_is_reported_with_its_columns_and_one_that_cannot_be_read_why(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "path;label\n1.png;cat;1\n")
-    with pytest.raises(UserError, match=r"path;label; its columns seem to be parted by semicolons.*known are"):
+    with pytest.raises(UserError, match=r"path;label; columns seem to be separated by semicolons.*known are"):
         recognise(tmp_path / "a.csv")
     with pytest.raises(UserError, match=r"tables in it \(a\.csv\): name one of them, as .*a\.csv; the header has "):
         recognise(tmp_path)

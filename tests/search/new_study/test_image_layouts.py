@@ -125,7 +125,7 @@ def test_a_test_part_without_labels_is_said_and_left_out(layout: Any) -> None:
     (found,) = of_folder(layout.root)
     notes = found.read().notes
     assert notes[0].endswith("test has no class folders: a test part without labels is not used")
-    assert notes[1] == "folders beside train that are no part of the data: more"
+    assert notes[1] == "folders beside train that are not part of the data: more"
 
 
 def test_folders_that_are_no_classes_are_none(layout: Any) -> None:

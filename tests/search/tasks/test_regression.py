@@ -120,7 +120,7 @@ def test_a_number_that_never_changes_is_refused(tiny: Pretrained) -> None:
 
 
 def test_what_makes_no_sense_for_numbers_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"space\.label_smoothing: numbers are no labels"):
+    with pytest.raises(UserError, match=r"space\.label_smoothing: numbers are not labels"):
         runtime_of(tmp_path, space="label_smoothing: {}")
     with pytest.raises(ValueError, match="huber_delta must be a finite number above 0"):
         Options(huber_delta=0)

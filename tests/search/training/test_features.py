@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def runtime(study_file: Path, tmp_path: Path) -> StudyRuntime:
-    """ResNet-18: batch norm and residuals in the prefix, stochastic depth behind it."""
+    """ResNet-18: batch norm and residuals in the prefix, stochastic depth after it."""
     text = study_file.read_text().replace("squeezenet1_1", "resnet18")
     text = text.replace("augmentation: none", "augmentation: light").replace("epochs: 2", "epochs: 3, views: 2")
     study_file.write_text(text)

@@ -61,7 +61,7 @@ def run(spec: StudySpec, folder: Path, *, stop_signal: StopSignal | None = None,
 
 @pytest.fixture
 def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many heads were trained at once, one number a group."""
+    """How many heads were trained at once, one number per group."""
     found: list[int] = []
     inner = parallel_heads.fit_heads
 

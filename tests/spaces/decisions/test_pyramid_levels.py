@@ -32,5 +32,5 @@ def test_ranges_are_checked() -> None:
 
 
 def test_it_is_described(tiny: Pretrained) -> None:
-    assert decision.words(Levels(16, 0), tiny.chain) == "pyramid from stride 16, none pooled behind"
-    assert decision.words(Levels(4, 2), tiny.chain) == "pyramid from stride 4, 2 pooled behind"
+    assert decision.words(Levels(16, 0), tiny.chain) == "pyramid from stride 16, no pooled level"
+    assert decision.words(Levels(4, 2), tiny.chain) == "pyramid from stride 4, 2 pooled levels"

@@ -344,7 +344,7 @@ def test_endings_that_are_not_read_are_counted(tmp_path: Path) -> None:
 
 
 def test_an_archive_made_on_a_mac_is_read(tmp_path: Path) -> None:
-    """``__MACOSX`` sorts before ``annotations`` and holds files of the same names that are no JSON."""
+    """``__MACOSX`` sorts before ``annotations`` and holds files of the same names that are not JSON."""
     folder = tmp_path / "data"
     read(coco, folder, "as it is")
     for split in ("train", "val"):

@@ -69,7 +69,7 @@ def test_names_come_from_the_study_file_from_a_file_or_from_the_values(tmp_path:
     (tmp_path / "classes.txt").write_text("\n".join(names) + "\n")
     assert read(tmp_path, ignore=(7,)).classes == names[:7]
     (tmp_path / "classes.txt").write_text("sky\nsky\n")
-    with pytest.raises(DataError, match=r"classes\.txt: a name is there twice"):
+    with pytest.raises(DataError, match=r"classes\.txt: a name is listed twice"):
         read(tmp_path)
 
 

@@ -81,7 +81,7 @@ def test_difficult_boxes_can_be_ignored(root: Path) -> None:
     [
         ([("ant", 5, 5, 5, 20)], r"0.xml, object 1: the box \(5, 5, 5, 20\) of class 'ant' has no area"),
         ([("ant", 30, 5, 10, 20)], "has no area"),
-        ([ANT, ("ant", 5, 5, 60, 20)], r"object 2: .* reaches out of its image of 40x40 pixels"),
+        ([ANT, ("ant", 5, 5, 60, 20)], r"object 2: .* extends beyond its image of 40x40 pixels"),
         ([("wasp", 5, 5, 20, 20)], "unknown class 'wasp'; expected one of ant, bee"),
     ],
 )

@@ -64,13 +64,13 @@ def test_polygons_count_by_their_box_and_images_without_text_are_background(root
     [
         ("2 0.5 0.5 0.1 0.1", "line 2: unknown class 'number 2'; expected one of wasp, ant"),
         ("0 0.5 0.5 0 0.1", "line 2: .* has no area"),
-        ("0 0.9 0.5 0.5 0.1", "line 2: .* reaches out of its image"),
+        ("0 0.9 0.5 0.5 0.1", "line 2: .* extends beyond its image"),
         (
             "0 0.5 0.5 0.1",
             "line 2: expected `class .*, or an outline of at least three points, got 4 numbers",
         ),
         ("wasp 0.5 0.5 0.1 0.1", "line 2: expected `class x y width height` in numbers"),
-        ("0 nan 0.5 0.1 0.1", "a side that is no number"),
+        ("0 nan 0.5 0.1 0.1", "a side that is not a number"),
     ],
 )
 def test_bad_lines_are_named_or_left_out_and_listed(root: Path, line: str, message: str) -> None:
