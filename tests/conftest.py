@@ -13,6 +13,7 @@ from typing import IO
 import migrations_once  # noqa: F401
 import numpy as np
 import pytest
+import statements_once  # noqa: F401
 import torch
 from PIL import Image
 from torch import nn
@@ -94,7 +95,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.delenv("FTSEARCH_STORAGE", raising=False)
 
 
-_LOADED = ["search.api", "search.workers.worker", "migrations_once"]
+_LOADED = ["search.api", "search.workers.worker", "migrations_once", "statements_once"]
 _PROLOGUE = """\
 import os, sys
 os.environ.clear()

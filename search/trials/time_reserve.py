@@ -14,7 +14,7 @@ from search.store import reading
 from search.store.connection import Engine
 
 if TYPE_CHECKING:  # types only: a launcher's process needs neither torch nor Optuna
-    from search.spec.search_options import FinalOptions
+    from search.spec.final_options import FinalOptions
     from search.spec.study_spec import StudySpec
 
 EXPORT_S = 4.0

@@ -148,7 +148,5 @@ def test_a_table_without_header_is_reported_so(tmp_path: Path, text: str, offere
 
 def test_a_separator_that_parts_the_header_only_is_reported(tmp_path: Path) -> None:
     _, (found,) = text_tables.tables_of(str(write(tmp_path, "a.csv", "text;label\nx\n")), Path())
-    with pytest.raises(
-        DataError, match=r"no column with texts found; .*; columns seem to be separated by semicolons"
-    ):
+    with pytest.raises(DataError, match=r"no column with texts found; .*; columns seem to be separated by semicolons"):
         text_tables.column(found, None, text_tables.TEXT_NAMES, "texts", "text_column")

@@ -7,7 +7,7 @@ import pytest
 
 from search.records import choice
 from search.records.study import DatasetRecord, EpochRecord, Size, StudyRecord, TrialRecord, TrialState
-from search.spec.search_options import FinalOptions
+from search.spec.final_options import FinalOptions
 from search.trials import time_reserve
 from search.trials.time_reserve import (
     EXPORT_S,
