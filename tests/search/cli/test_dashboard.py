@@ -20,7 +20,7 @@ def test_others_are_let_in_only_with_a_token(here: Path, ftsearch: Callable[...,
     assert "give --token or set FTSEARCH_TOKEN" in done.err
 
 
-def test_a_store_that_is_not_there_yet_is_waited_for(
+def test_a_store_that_does_not_exist_yet_is_waited_for(
     tmp_path: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, waited = f"sqlite:///{tmp_path}/later.db", list[float]()

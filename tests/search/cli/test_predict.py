@@ -71,7 +71,7 @@ def test_wrong_input_is_one_line_and_exit_2(model: Path, ftsearch: Callable[...,
     assert "model.safetensors is damaged or was changed" in done.err
 
 
-def test_options_without_sense_for_the_model_are_refused(model: Path, ftsearch: Callable[..., Any]) -> None:
+def test_options_that_do_not_apply_to_the_model_are_refused(model: Path, ftsearch: Callable[..., Any]) -> None:
     wrong = (
         (("--masks", "out"), "--masks is for models that predict the class of every pixel; this model's task is"),
         (("--pictures", "out"), "--pictures is for models that predict boxes or masks"),

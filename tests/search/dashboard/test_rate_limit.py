@@ -26,7 +26,7 @@ def test_every_further_wrong_token_costs_twice_the_time_up_to_a_minute(clock: li
     assert found.wait_s("b") == 0
 
 
-def test_who_knows_the_token_or_is_silent_for_an_hour_begins_anew(clock: list[float]) -> None:
+def test_a_correct_token_or_an_hour_of_silence_resets_the_count(clock: list[float]) -> None:
     found = Guesses()
     for _ in range(20):
         found.note("a")

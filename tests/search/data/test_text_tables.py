@@ -119,7 +119,7 @@ def test_the_separator_is_the_one_that_the_rows_show(tmp_path: Path, mark: str) 
     ]
 
 
-def test_a_column_without_a_name_is_no_column(tmp_path: Path) -> None:
+def test_a_column_without_a_name_is_not_a_column(tmp_path: Path) -> None:
     _, (found,) = text_tables.tables_of(str(write(tmp_path, "a.csv", ",Unnamed: 0,text,label\n0,0,fine,1\n")), Path())
     assert found.columns == ("text", "label")
     (row,) = found.rows

@@ -120,7 +120,7 @@ def _worsen(number: int) -> None:
     engine.dispose()
 
 
-def test_who_only_looks_gets_no_model_and_may_have_one_later(study: Callable[..., StudyResult]) -> None:
+def test_a_run_without_a_final_model_may_make_one_later(study: Callable[..., StudyResult]) -> None:
     result = study(final=False)
     assert (result.model, result.study.finals, result.study.repeats) == (None, (), ())
     assert not MODEL.exists()

@@ -181,7 +181,7 @@ def test_facts_of_another_form_are_refused(tmp_path: Path, change: dict[str, obj
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "1"])
-def test_facts_that_are_no_json_or_no_facts_are_refused_in_a_line(tmp_path: Path, text: str) -> None:
+def test_facts_that_are_not_json_or_not_facts_are_refused_in_a_line(tmp_path: Path, text: str) -> None:
     folder = written(tmp_path / "model")
     (folder / model_folder.FACTS).write_text(text, "utf-8")
     model_folder.seal(folder)

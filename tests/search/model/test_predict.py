@@ -57,7 +57,7 @@ def model(**changes: Any) -> Model:
     return Model(**{**made, "task": task_of("classification", {}, {}), "inputs": Numbers(), **changes})
 
 
-def test_an_output_that_is_no_number_is_no_answer() -> None:
+def test_an_output_that_is_not_a_number_is_not_an_answer() -> None:
     found = list(predict(model(), [Path("0.2"), Path("nan"), Path("broken"), Path("0.9")], 1))
     told = "the model's outputs for it are not finite numbers"
     assert [one.broken for one in found] == ["", told, "no number", ""]

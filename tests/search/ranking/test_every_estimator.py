@@ -39,7 +39,7 @@ def test_the_order_of_samples_and_the_names_of_classes_do_not_matter(name: str) 
 
 
 @pytest.mark.parametrize("name", list(estimators()))
-def test_dead_features_are_no_harm(name: str) -> None:
+def test_dead_features_do_no_harm(name: str) -> None:
     plain = evidence(2.0)
     dead = Evidence(np.hstack([plain.features, np.zeros((90, 3))]), plain.labels, plain.probabilities)
     assert np.isfinite(estimators()[name].score(dead))

@@ -65,7 +65,7 @@ def test_ties_are_named(study: StudyRecord) -> None:
     assert winner_name(replace(study, trials=())) == ""
 
 
-def test_fresh_seeds_and_leaks_are_said(study: StudyRecord) -> None:
+def test_fresh_seeds_and_leaks_are_reported(study: StudyRecord) -> None:
     runs = [
         Repeat(number, seed, state=TrialState.COMPLETE, value=0.5 + 0.1 * number + 0.001 * seed * number)
         for number in (0, 1)

@@ -106,7 +106,7 @@ def test_an_upgrade_goes_on_after_the_server_was_away(url: str, monkeypatch: pyt
     engine.dispose()
 
 
-def test_what_a_database_refuses_for_good_is_said_at_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_database_refuses_for_good_is_reported_at_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = connection.connect(url)
 
     def upgrade(*_: object) -> None:

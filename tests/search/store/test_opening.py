@@ -75,14 +75,14 @@ def test_a_store_that_may_only_be_read_can_be_looked_at(locked: str, tmp_path: P
     tmp_path.chmod(0o755)
 
 
-def test_whoever_would_write_to_a_store_that_may_only_be_read_is_told_at_once(locked: str, tmp_path: Path) -> None:
+def test_writing_to_a_read_only_store_is_refused_at_once(locked: str, tmp_path: Path) -> None:
     with pytest.raises(StoreUrlError, match="can only be read, so nothing was changed; give it write permission"):
         connection.connect(locked)
     assert [path.name for path in tmp_path.iterdir()] == ["store.db"]
     tmp_path.chmod(0o755)
 
 
-def test_a_server_that_lets_nothing_be_written_is_told_too(postgres: str) -> None:
+def test_a_read_only_server_is_reported_too(postgres: str) -> None:
     engine = connection.connect(f"{postgres}&options=-c%20default_transaction_read_only%3Don")
     with pytest.raises(DatabaseError, match=r"can only be read, so nothing was changed; give it a server or user that"):
         connection.insist(lambda: _write(engine), "a call", connection.patience_of(engine))

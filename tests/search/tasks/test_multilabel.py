@@ -148,7 +148,7 @@ def test_smoothed_and_balanced_losses(tiny: Pretrained) -> None:
         ("objective: accuracy", r"objective: expected one of map, macro_f1, micro_f1, subset_accuracy, loss"),
     ],
 )
-def test_options_without_sense_are_refused_in_one_line(more: str, message: str) -> None:
+def test_invalid_options_are_refused_in_one_line(more: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         parse_spec(STUDY.format(path="x.csv", more=more))
 

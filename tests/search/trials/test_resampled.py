@@ -25,7 +25,7 @@ def pixels(runtime: StudyRuntime, split: Split) -> torch.Tensor:
     return torch.cat([images for images, _ in runtime.batches(split, candidate=candidate).epoch(1)])
 
 
-def test_data_cut_anew_are_those_images_without_decoding_them_again(study_file: Path) -> None:
+def test_data_cut_again_are_those_images_without_decoding_them_again(study_file: Path) -> None:
     runtime = open_runtime(load_spec(study_file), "cpu")
     candidate = runtime.space.baseline()
     whole = pixels(runtime, Split.VAL)

@@ -171,7 +171,7 @@ def test_a_place_that_is_gone_for_good_fails_no_trial(
     assert states(context) == ["complete"] * 4
 
 
-def test_a_circle_of_causes_is_no_full_disk() -> None:
+def test_a_circle_of_causes_is_not_a_full_disk() -> None:
     error, other = RuntimeError("a"), RuntimeError("b")
     error.__cause__, other.__cause__ = other, error
     assert worker.failure_of(error).kind == "error"

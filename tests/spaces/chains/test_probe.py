@@ -131,7 +131,7 @@ def test_the_reduction_of_tokens_is_the_distance_of_their_patches() -> None:
     assert {unit.reduction for unit in facts} == {16}
 
 
-def test_the_mask_of_tokens_is_no_feature(tiny: Pretrained) -> None:
+def test_the_mask_of_tokens_is_not_a_feature(tiny: Pretrained) -> None:
     masked = replace(tiny.chain, facts={**tiny.chain.facts, "masked": True})
     assert probe.features_shape(masked, (16, 385)) == (16, 384)
     assert probe.features_shape(masked, (8, 4, 4)) == (8, 4, 4)

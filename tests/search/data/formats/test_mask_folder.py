@@ -156,7 +156,7 @@ def test_a_name_given_twice_is_refused() -> None:
         Options("x", classes=("a", "a"))
 
 
-def test_class_names_that_are_no_text_are_reported(tmp_path: Path) -> None:
+def test_class_names_that_are_not_text_are_reported(tmp_path: Path) -> None:
     pair(tmp_path, "a", [[0, 1]])
     (tmp_path / "classes.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"classes\.txt is not UTF-8 text"):

@@ -56,7 +56,7 @@ def test_constraints_that_nothing_keeps_end_two_workers_as_they_end_one(
         )
 
 
-def test_the_last_error_is_found_behind_other_words() -> None:
+def test_the_last_error_is_found_after_other_words() -> None:
     assert last_error("reading\nError: old\nmore\nError: s.yaml:1: no\ns.yaml:2: neither\n") == (
         "s.yaml:1: no\ns.yaml:2: neither"
     )
@@ -116,7 +116,7 @@ def test_workers_go_to_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None
     assert local.devices_for("auto", 2) == ["auto", "auto"]
 
 
-def test_an_engine_that_is_not_there_is_refused_with_those_that_are() -> None:
+def test_a_missing_engine_is_refused_with_those_that_are() -> None:
     with pytest.raises(UserError, match=r"expected one of local, ray, slurm, got 'rey'; did you mean ray\?"):
         launchers.launcher_of("rey")
     with pytest.raises(UserError, match=r"expected one of local, ray, slurm, got 'kubernetes'$"):
