@@ -185,7 +185,7 @@ def test_views_that_cannot_differ_are_one(runtime: StudyRuntime) -> None:
     assert outcome.facts["prefix"]["train"]["views"] == 1
 
 
-def test_images_are_seen_again_where_nothing_is_frozen(runtime: StudyRuntime) -> None:
+def test_images_get_new_views_where_nothing_is_frozen(runtime: StudyRuntime) -> None:
     candidate = frozen(runtime, 0)
     network = runtime.build(candidate, 0)
     plan = runtime.plan(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
