@@ -60,7 +60,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     ] = None,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="Also open pt2 files, which can run arbitrary code by whoever made the model."),
+        typer.Option("--trust", help="Also open pt2 files, which can run arbitrary code from whoever made the model."),
     ] = False,
     device: DeviceOption = "auto",
 ) -> None:

@@ -1,6 +1,6 @@
 """Serve Optuna's tables of the store to many workers over gRPC, without authentication or encryption.
 
-Whoever reaches the port can read and change all studies: keep it on loopback or in a private network.
+Anyone who can reach the port can read and change all studies: keep it on loopback or in a private network.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _DEEPEST = 3
 
 
 class AmbiguousError(DataError):
-    """A folder has several COCO files, and no name tells which one is for training."""
+    """A folder has several COCO files, and no name shows which one is for training."""
 
     def __init__(self, root: Path, files: Sequence[Path]) -> None:
         shown = ", ".join(str(file.relative_to(root)) for file in files[:4])

@@ -61,7 +61,7 @@ class TableOptions(TextOptions):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of one table; ``split`` is None if a column tells each row's, or nothing does.
+    """Rows of one table; ``split`` is None if a column holds each row's, or nothing does.
 
     A row that cannot be read is replaced by a line that says why.
     """

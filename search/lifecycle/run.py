@@ -162,7 +162,7 @@ def join_study(
         proxy: ``grpc://HOST:PORT`` of a proxy to Optuna's tables of the store, which ``placement`` may name instead.
         lease_s: seconds without a heartbeat after which this worker's trials are taken over.
         idle_exit_s: seconds that the worker waits for the study to appear, and for new trials at its end.
-        final: make the final model when nobody else works on the study any more; whoever runs workers does it himself.
+        final: make the final model once no other worker is on the study; False where the launcher of the workers does.
         given: the fields of ``RunOptions``: ``storage``, ``device``, ``data``, ``artifacts``, ``observer``; or
             ``options``, all of them as one value.
 

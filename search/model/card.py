@@ -158,6 +158,6 @@ def _short(name: str) -> str:
 
 
 def _named(backbone: str) -> str:
-    """Return the name of a backbone; of one that lies in a folder of this machine only the folder's own name."""
+    """Return the name of a backbone; for one in a folder of this machine, only the folder's own name."""
     source, _, name = backbone.partition(":")
     return f"{source}:{_short(name)}" if name.startswith(("/", "~", ".")) else backbone

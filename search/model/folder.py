@@ -142,7 +142,7 @@ class ModelFacts:
         name: of the model, for people.
         trial: number of the trial it comes from; None for a refit.
         words: the candidate in one line.
-        task_options: what the study file said under the task's name; ``task_facts`` what the task found in the data.
+        task_options: what the study file has under the task's name; ``task_facts`` what the task found in the data.
         classes: names of the classes, or of the numbers that are predicted (``outputs``).
         frame: how images are prepared; ``texts`` how texts are. Without either the task prepares its inputs in a way
             of its own.

@@ -135,8 +135,8 @@ def load_model(
     Args:
         format: which of its files to open; by default the first that is there of safetensors, pt2, onnx.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``; ``pt2`` and ``onnx`` are opened on the CPU.
-        trust: open formats too that can run code of whoever made the file, such as ``pt2``. Checksums do not help: they
-            come from the same hand.
+        trust: also open formats that can run code from whoever made the file, such as ``pt2``. Checksums do not help:
+            they have the same author.
 
     Raises:
         UserError: no model there, a file missing or damaged, a format that it was not exported in or that needs trust.

@@ -210,7 +210,7 @@ def sentences(study: StudyRecord) -> list[str]:
 
 
 def whole(study: StudyRecord) -> list[Confirmed]:
-    """Return the rows of the split that tells most about the winner: all labels, most trainings."""
+    """Return the rows of the split that says most about the winner: all labels, most trainings."""
     rows = confirmed(study, fraction=1.0)
     most = max(rows, key=lambda row: (len(row.values), row.folds), default=None)
     return [row for row in rows if most is not None and row.folds == most.folds]

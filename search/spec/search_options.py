@@ -61,7 +61,7 @@ class SearchOptions:
             backbone, are tried right after the first candidate; ``true`` means 5. Or a list of candidates' JSON
             files, as ``ftsearch suggest`` writes them; what this study's space does not hold is passed over.
         parallel_heads: trials that freeze the whole backbone and that one worker trains at once, with one forward
-            pass of the backbone for all. Such a trial claims so many, and those beside it differ from it in head
+            pass of the backbone for all. Such a trial claims that many, and the others differ from it in head
             and recipe only; 1 trains every trial alone.
         pruning: ``pareto_safe`` prunes no trial that is still on the Pareto front by what is known so far.
         seed: of the whole study; the same seed gives the same candidates and metrics on one CPU worker.

@@ -32,7 +32,7 @@ FREE_BESIDE = ("head", "dropout", "penalty", "optimizer", "label_smoothing", "he
 REDRAWS = 5
 """How often to redraw a candidate that has been tried already; a small space may hold no other."""
 REJECTIONS, REMEMBERED = 64, 16
-"""How often to redraw a candidate that breaks a constraint, and how many of these the sampler is told of."""
+"""How often to redraw a candidate that breaks a constraint, and how many of these are reported to the sampler."""
 HOPELESS = 32
 """How often to redraw one that is bound to be bad; a study's ranges may hold no other."""
 TOO_LONG = 8
@@ -92,7 +92,7 @@ class Proposer:
 
     Attributes:
         history: its trials so far.
-        fits: tells whether a trial of that many seconds ends in time.
+        fits: whether a trial of that many seconds ends in time.
         costs: the computation that candidates take, by fingerprint; one that takes too long is planned again and again.
     """
 

@@ -272,7 +272,7 @@ class _Shift:
         except DatabaseError as error:
             if not self.stop_signal.reason:
                 raise
-            logger.warning("exiting although the database cannot be told; the lease will run out: %s", error)
+            logger.warning("exiting although the database cannot be reached; the lease will run out: %s", error)
         return self.stop_signal.reason or self.stop_signal.pause_reason or "the time or the budget is up"
 
     def _end_if_settled(self) -> None:
