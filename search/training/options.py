@@ -26,8 +26,8 @@ class TrainingOptions:
         flip: whether images may be mirrored; false for digits, letters and the like.
         cache: whether decoded images are kept on disk for later runs and other processes.
         prefix_cache: ``auto`` keeps the output of frozen units for later epochs and trials if that is faster than
-            computing it again; ``off`` never does, and augments afresh in every epoch. Otherwise trials with frozen units
-            see ``views`` fixed augmented views of every image, whether or not those are kept.
+            computing it again; ``off`` never does, and augments afresh in every epoch. Otherwise trials with frozen
+            units see ``views`` fixed augmented views of every image, whether or not those are kept.
         views: by default as many as cost at most about 1 % of the study.
         features: the type in which kept outputs are stored; ``auto`` is the computed one.
         precision: ``auto`` is bf16 (else fp16) autocast on CUDA, bf16 on a CPU that multiplies bf16 numbers in
