@@ -131,7 +131,7 @@ def check_skips(space: Space) -> None:
 
 
 def check_candidates(space: Space, count: int) -> None:
-    """Random candidates run, go to JSON and come back, and are said in words."""
+    """Random candidates run, survive the way to JSON and back, and have words."""
     for seed in range(count):
         candidate = space.sample(Random(seed))
         twin = Candidate.from_json(json.loads(json.dumps(candidate.to_json())))

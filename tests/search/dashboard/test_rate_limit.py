@@ -8,7 +8,7 @@ from search.dashboard.rate_limit import Guesses, source_of
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time that is told, in a list so that it can be moved."""
+    """The current time, in a list so that a test can move it."""
     now = [1000.0]
     monkeypatch.setattr(rate_limit.time, "monotonic", lambda: now[0])
     return now

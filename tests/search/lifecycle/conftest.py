@@ -38,7 +38,7 @@ def url(first: Path, folder: Path, study_file: Path, tmp_path: Path, monkeypatch
 
 
 def move(database: Path, old: str, new: str) -> None:
-    """Let every path in ``database`` that lies in ``old`` lie in ``new``."""
+    """Move every path in ``database`` from ``old`` to ``new``."""
     with closing(sqlite3.connect(database)) as link, link:
         for (table,) in link.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             for _, column, *_ in link.execute(f"PRAGMA table_info({table})").fetchall():

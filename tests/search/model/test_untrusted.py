@@ -1,4 +1,4 @@
-"""What a model folder of a stranger may do to whoever opens it: nothing but predict."""
+"""What a stranger's model folder can do when it is opened: nothing but predict."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_servers_answer_for_themselves() -> None:
 
 @pytest.fixture
 def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """URL of a store that this process may only read; root is told so, as it may do everything."""
+    """URL of a store that this process may only read; root is made to see it so, as it may do everything."""
     url = f"sqlite:///{tmp_path}/store.db"
     with opened(url):
         pass

@@ -40,7 +40,7 @@ def test_samples_of_older_studies_are_called_images_or_texts(engine: Engine, rec
 def test_progress_counts_without_reading_trials(filled: Engine) -> None:
     progress = reading.progress(filled, "s")
     assert (progress.target, progress.finished, progress.unfinished) == (6, 4, 1)
-    assert (progress.best, progress.baseline) == (0.9, None)  # no trial was said to be the plain recipe
+    assert (progress.best, progress.baseline) == (0.9, None)  # no trial is marked as the plain recipe
 
 
 def test_progress_names_what_the_plain_recipe_reached(engine: Engine, record: StudyRecord) -> None:
@@ -153,7 +153,7 @@ def test_no_terminal_obeys_what_is_stored_of_a_study_or_its_data(filled: Engine)
 
 
 def test_what_is_stored_at_great_length_is_cut(filled: Engine) -> None:
-    """Whoever may write to a shared store could stop everybody's tables with it (a column holds up to 65,535 bytes)."""
+    """Anyone who may write to a shared store could break everyone's tables with it (a column holds up to 65,535 bytes)."""
     with filled.begin() as connection:
         for column in ("words", "ended"):
             connection.execute(sqlalchemy.text(f"UPDATE ft_trial SET {column} = :long"), {"long": "x" * 60_000})

@@ -57,7 +57,7 @@ def last(network: Network) -> nn.Linear:
 
 @torch.no_grad()
 def features_of(runtime: StudyRuntime, network: Network, candidate: Candidate) -> tuple[Tensor, Tensor]:
-    """Return what stands in front of the last layer for the training images as validation shows them, the plain way."""
+    """Return the inputs of the last layer for the training images, seen as in validation, computed the plain way."""
     images = replace(runtime, decoded={}).batches(Split.TRAIN, candidate=candidate)
     images.shuffle, images.augmentation = False, replace(images.augmentation, scale=None, flip=0.0)
     network.eval()

@@ -73,7 +73,7 @@ def test_a_share_is_kept_back_at_most_for_a_soup_and_for_the_choice(held: Any) -
     assert soup_of(FinalOptions(soup=2), trial(0, 0.9)) == 1
     assert soup_of(FinalOptions(), replace(solved, epochs=solved.epochs[:1])) == 1  # a linear probe: always the same
     alone, two = (final_seconds(study(solved), solved, 4, count) for count in (1, 2))
-    assert two - alone == pytest.approx(1.5 * 4 * 2)  # its epochs: nothing is computed or built anew
+    assert two - alone == pytest.approx(1.5 * 4 * 2)  # its epochs: nothing is computed or built again
     assert soup_seconds(study(solved), solved, FinalOptions()) == pytest.approx(alone + 3 * 1.5 * 4 * 2)
     assert held(solved, share=0.9)._kept_s(99.0) == pytest.approx(alone + 3 * 1.5 * 4 * 2)
     assert held(solved, share=0.3)._kept_s(99.0) == pytest.approx(30.0)
