@@ -14,7 +14,7 @@ from search.store import connection, migrate
 pytest.importorskip("waitress", reason="needs ftsearch[dashboard]")
 
 
-def test_others_are_let_in_only_with_a_token(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_other_machines_need_a_token(here: Path, ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("dashboard", "--host", "0.0.0.0")
     assert done.code == 2
     assert "give --token or set FTSEARCH_TOKEN" in done.err

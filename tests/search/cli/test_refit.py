@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 
-def test_it_says_that_there_are_no_test_images(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_missing_test_images_are_reported(here: Path, ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("refit", "study.yaml", "--epochs", 1)
     assert done.code == 0, done.err
     assert "the data set has no test images, so there is no final number." in done.out

@@ -87,7 +87,7 @@ def test_a_call_is_tried_again_while_the_database_is_locked(monkeypatch: pytest.
     assert call() == "done"
 
 
-def test_an_error_that_will_not_pass_is_raised_at_once() -> None:
+def test_a_permanent_error_is_raised_at_once() -> None:
     calls = []
 
     @connection.retried
@@ -105,7 +105,7 @@ def test_a_full_disk_is_waited_for(words: str) -> None:
     assert connection.is_passing(_error(words))
 
 
-def test_trying_again_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "RETRY_S", 0.0)
     monkeypatch.setattr(connection.time, "sleep", lambda _: None)
 

@@ -47,7 +47,7 @@ def test_a_file_that_must_exist_is_not_made(text: str, tmp_path: Path) -> None:
         check_exists(url)
 
 
-def test_servers_answer_for_themselves() -> None:
+def test_servers_answer_in_their_own_dialect() -> None:
     check_exists("postgresql://nobody@127.0.0.1:1/none")
 
 
@@ -101,5 +101,5 @@ def test_one_of_another_schema_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         pass
 
 
-def test_servers_say_it_themselves() -> None:
+def test_servers_report_it_themselves() -> None:
     assert is_writable("postgresql://nobody@127.0.0.1:1/none")

@@ -43,7 +43,7 @@ def test_as_many_members_are_trained_as_there_is_time_for(
     assert done[-1][0].setting.finished == tuple(f"{member}-epoch" for member in range(count - 1))  # type: ignore[attr-defined]
 
 
-def test_a_member_that_has_to_pause_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_member_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = {"now": 0.0, "verdict": Verdict.PAUSE}
     done = soup.trainings(lambda own: Member(own, clock), AttemptSettings(seed=1, words=""), 3, 99.0)  # type: ignore[arg-type, return-value, dict-item]
     assert len(done) == 1
