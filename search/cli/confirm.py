@@ -18,9 +18,7 @@ SECTION, ORDER = "Use", 1
 
 def command(  # noqa: PLR0913  # typer makes an option of every parameter
     study: StudyArgument,
-    top: Annotated[
-        int, typer.Option(help="How many of the best candidates are trained again besides the plain recipe.")
-    ] = 3,
+    top: Annotated[int, typer.Option(help="Number of best candidates to train again besides the plain recipe.")] = 3,
     seeds: Annotated[
         int, typer.Option(help="Fresh seeds per candidate; a higher number adds to the runs already done.")
     ] = 5,

@@ -13,7 +13,7 @@ SECTION, ORDER = "Search", 6
 
 def command(
     study: StudyArgument,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     artifacts: ArtifactsOption = None,
     keep_artifacts: Annotated[bool, typer.Option("--keep-artifacts", help="Keep its checkpoints.")] = (False),
     storage: StorageOption = None,

@@ -1,4 +1,4 @@
-"""Show what a study would search and what it would cost; trains nothing."""
+"""Show what a study would search and what it would cost, without training anything."""
 
 from __future__ import annotations
 

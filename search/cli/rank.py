@@ -36,7 +36,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         typer.Option("--estimators", metavar="NAME,...", help="Any of logme,hscore,linear_probe,knn; all by default."),
     ] = "",
     images: Annotated[int, typer.Option(min=4, help="Maximum number of training images to use.")] = 1000,
-    layers: Annotated[int, typer.Option(min=1, help="Units of each network whose features are scored.")] = 6,
+    layers: Annotated[int, typer.Option(min=1, help="Number of units per network whose features are scored.")] = 6,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="runs/STUDY/ranking.html by default.")
     ] = None,
