@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,15 +15,25 @@ import torch
 from PIL import Image
 from torch import nn
 
+from search.api import export_study
 from search.model import folder, predict
 from search.model.inputs import Images, TextInputs
 from search.model.predict import Model, task_of
 
 
+@pytest.fixture(scope="module")
+def exported(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the finished study's winner."""
+    place = tmp_path_factory.mktemp("exported") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(finished)
+        patch.setenv("FTSEARCH_CACHE", str(finished / "cache"))
+        return export_study("colours", output=place).folder
+
+
 @pytest.fixture
-def model(here: Path, ftsearch: Callable[..., Any]) -> Path:
-    assert ftsearch("export", "colours", "-o", "model").code == 0
-    return here / "model"
+def model(here: Path, exported: Path) -> Path:
+    return Path(shutil.copytree(exported, here / "model"))
 
 
 def test_one_image(model: Path, ftsearch: Callable[..., Any]) -> None:

@@ -51,7 +51,7 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, content: byt
 
     path = tmp_path / f"x-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
     path.write_bytes(content)
-    with pytest.raises(TrialError, match="no checkpoint"):
+    with pytest.raises(TrialError, match="not a checkpoint"):
         files.read(path)
 
 

@@ -55,7 +55,7 @@ def test_the_next_layer_reads_what_is_left() -> None:
 
 @pytest.mark.parametrize(
     ("value", "reason"),
-    [((("features.0", 4),), "no hidden linear layer"), ((("classifier.0", 9999),), "has 1024 neurons")],
+    [((("features.0", 4),), "not a hidden linear layer"), ((("classifier.0", 9999),), "has 1024 neurons")],
 )
 def test_what_cannot_be_narrowed_is_refused(value: tuple[tuple[str, int], ...], reason: str) -> None:
     chain = backbones.resolve("mobilenet_v3_small").describe((64, 64))
