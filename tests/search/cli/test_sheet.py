@@ -27,7 +27,7 @@ def printed(sheet: Sheet, width: int) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [18, 20, 30, 40, 60, 80, 100, 160])
-def test_no_cell_is_cut_or_parted_at_any_width(width: int) -> None:
+def test_no_cell_is_cut_or_split_at_any_width(width: int) -> None:
     text = "\n".join(printed(SHEET, width))
     for row in ROWS:
         for cell in row[:-1]:
@@ -66,7 +66,7 @@ def test_lines_of_words_become_one_in_a_pipe() -> None:
     assert printed(Sheet(("n",), [("1", "why\nwhat")], words="words"), 80) == ["n  words", "1  why; what"]
 
 
-def test_a_narrow_terminal_shows_pairs_that_are_never_parted() -> None:
+def test_a_narrow_terminal_shows_pairs_that_are_never_split() -> None:
     assert printed(SHEET, 40) == [
         "rank 1  trial 12  state complete",
         "accuracy 0.98765  parameters 12.34 M",
