@@ -11,6 +11,8 @@ from search.records.study import StudyRecord, TrialRecord
 from search.records.uncertainty import PROPORTIONS, difference_error, one_sample, resampled, share_variance
 
 _Z = 1.96
+_PASSES = 3
+"""Cost of training on a sample, in forward passes."""
 _ALIKE = 1.2
 """Networks that compute at most this many times as much may have computed a trial's features."""
 
@@ -81,9 +83,14 @@ def value_error(study: StudyRecord, trial: TrialRecord) -> float | None:
 
 
 def growth(study: StudyRecord) -> float:
-    """Return the ratio of training plus validation samples to training samples."""
+    """Return how many times as long an epoch takes on training and validation samples together.
+
+    A trial is validated after every epoch, which is one forward pass where training has three; the final training has
+    nothing to be validated on.
+    """
     sizes = study.dataset.samples()
-    return (sizes.get("train", 0) + sizes.get("val", 0)) / max(sizes.get("train", 0), 1)
+    train, val = sizes.get("train", 0), sizes.get("val", 0)
+    return _PASSES * (train + val) / max(_PASSES * train + val, 1)
 
 
 def epoch_seconds(trial: TrialRecord) -> float:
@@ -94,8 +101,8 @@ def epoch_seconds(trial: TrialRecord) -> float:
 def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: float, times: float = 1.0) -> float:
     """Return how long ``epochs`` of ``trial``'s candidate take on ``times`` as many samples, judging by its own.
 
-    Building and storing count once; the first epoch's extra, and features of frozen units, which another trial may
-    have computed for this one, grow with the samples.
+    Building and storing count once; the first epoch's extra, or the outputs of frozen units, some of which another
+    trial may have computed for this one, grow with the samples.
 
     Args:
         trials: all trials of the study, including ``trial``.
@@ -104,10 +111,26 @@ def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: 
         return trial.seconds * times
     each, usual = [one.seconds for one in trial.epochs], epoch_seconds(trial)
     aside = max(trial.seconds - sum(each), 0.0)
-    own = (trial.extras.get("prefix") or {}).get("train") or {}
+    return aside + times * (max(each[0] - usual, _features_seconds(trials, trial)) + epochs * usual)
+
+
+def _features_seconds(trials: Sequence[TrialRecord], trial: TrialRecord) -> float:
+    """Return how long the outputs of ``trial``'s frozen units take in all their views, if none of them is there yet."""
+    accounts = (trial.extras.get("prefix") or {}).values()
+    runs = sum(
+        float(one.get("views") or 1) * (float(one.get("computed") or 0) + float(one.get("reused") or 0))
+        for one in accounts
+    )
     alike = [other for other in trials if _forward_flops(other) <= _ALIKE * _forward_flops(trial)]
-    shared = max(map(features_seconds, alike), default=0.0) if own.get("reused") and not own.get("computed") else 0.0
-    return aside + times * (max(each[0] - usual, shared) + epochs * usual)
+    each = _seconds_a_run(trial) or max(map(_seconds_a_run, alike), default=0.0)
+    return each * runs / max(len(trial.epochs), 1)
+
+
+def _seconds_a_run(trial: TrialRecord) -> float:
+    """Return the seconds in which ``trial`` ran its frozen units on one sample; 0 if it found all their outputs."""
+    accounts = (trial.extras.get("prefix") or {}).values()
+    computed = sum(float(one.get("computed") or 0) for one in accounts)
+    return sum(float(one.get("seconds") or 0) for one in accounts) / computed if computed else 0.0
 
 
 def _forward_flops(trial: TrialRecord) -> float:
