@@ -101,8 +101,8 @@ def epoch_seconds(trial: TrialRecord) -> float:
 def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: float, times: float = 1.0) -> float:
     """Return how long ``epochs`` of ``trial``'s candidate take on ``times`` as many samples, judging by its own.
 
-    Building and storing count once; the first epoch's extra, or the outputs of frozen units, some of which another
-    trial may have computed for this one, grow with the samples.
+    Building and storing count once; the head's start and the first epoch's extra, or the outputs of frozen units, some
+    of which another trial may have computed for this one, grow with the samples.
 
     Args:
         trials: all trials of the study, including ``trial``.
@@ -110,18 +110,25 @@ def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: 
     if not trial.epochs:
         return trial.seconds * times
     each, usual = [one.seconds for one in trial.epochs], epoch_seconds(trial)
-    aside = max(trial.seconds - sum(each), 0.0)
-    return aside + times * (max(each[0] - usual, _features_seconds(trials, trial)) + epochs * usual)
+    alike = [other for other in trials if _forward_flops(other) <= _ALIKE * _forward_flops(trial)]
+    own_start = _start_seconds(trial)
+    start = max(map(_start_seconds, alike), default=0.0) if own_start else 0.0
+    aside = max(trial.seconds - sum(each) - own_start, 0.0)
+    return aside + times * (start + max(each[0] - usual, _features_seconds(alike, trial)) + epochs * usual)
 
 
-def _features_seconds(trials: Sequence[TrialRecord], trial: TrialRecord) -> float:
+def _start_seconds(trial: TrialRecord) -> float:
+    """Return how long ``trial`` took to solve its head; next to nothing where another trial had solved the same."""
+    return float((trial.extras.get("head_start") or {}).get("seconds") or 0.0)
+
+
+def _features_seconds(alike: Sequence[TrialRecord], trial: TrialRecord) -> float:
     """Return how long the outputs of ``trial``'s frozen units take in all their views, if none of them is there yet."""
     accounts = (trial.extras.get("prefix") or {}).values()
     runs = sum(
         float(one.get("views") or 1) * (float(one.get("computed") or 0) + float(one.get("reused") or 0))
         for one in accounts
     )
-    alike = [other for other in trials if _forward_flops(other) <= _ALIKE * _forward_flops(trial)]
     each = _seconds_a_run(trial) or max(map(_seconds_a_run, alike), default=0.0)
     return each * runs / max(len(trial.epochs), 1)
 
@@ -139,5 +146,5 @@ def _forward_flops(trial: TrialRecord) -> float:
 
 def features_seconds(trial: TrialRecord) -> float:
     """Return how long ``trial`` took to compute the outputs of frozen units, for its head's start too, in seconds."""
-    parts = [*(trial.extras.get("prefix") or {}).values(), trial.extras.get("head_start") or {}]
-    return sum(float(part.get("seconds") or 0.0) for part in parts)
+    prefix = (trial.extras.get("prefix") or {}).values()
+    return sum(float(part.get("seconds") or 0.0) for part in prefix) + _start_seconds(trial)

@@ -131,5 +131,11 @@ def test_seconds_are_those_that_were_measured_on_more_samples() -> None:
     own, large = replace(frozen, extras=frozen.extras | light), replace(other, extras=other.extras | heavy)
     assert choice.training_seconds([own, large], own, 2, 1.5) == pytest.approx(5 + 1.5 * 2 * 2)
     assert choice.training_seconds([], trial(0, 0.9), 2, 1.5) == pytest.approx(15)
+    # Another trial has solved its head, in 3 seconds, which are not among those of an epoch.
+    begun, same = ({"head_start": {"seconds": seconds}} for seconds in (3.0, 0.5))
+    solving, found_solved = replace(other, extras=begun), replace(plain, extras=same)
+    assert choice.training_seconds([solving, found_solved], found_solved, 2, 1.5) == pytest.approx(
+        4.5 + 1.5 * (3 + 2 * 2)
+    )
     solved = trial(2, 0.8, extras={"prefix": {"val": {"seconds": 1.0}}, "head_start": {"seconds": 3.0}})
     assert choice.features_seconds(solved) == 4.0
