@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from search.data.sample import Split
 from search.records.study import Json, PastTrial, Rejected, TrialState
 from search.runtime.study_runtime import StudyRuntime
+from search.runtime.training_cost import steps_of
 from search.sampling import strategies
 from search.sampling.optuna_study import Asked, Sampling
 from search.trials import rejection_rules
@@ -118,10 +117,3 @@ def lengths(runtime: StudyRuntime, candidate: Candidate) -> Iterator[Candidate]:
         if is_new and steps_of(runtime, shorter) >= _FEWEST_STEPS:
             tried.add(shorter.fingerprint)
             yield shorter
-
-
-def steps_of(runtime: StudyRuntime, candidate: Candidate) -> int:
-    """Return how many steps ``candidate`` is trained for, unless it ends early."""
-    own = runtime.of(candidate)
-    size = own.space.values(candidate)["batch_size"] or runtime.spec.training.batch_size
-    return math.ceil(len(runtime.dataset.of(Split.TRAIN)) / size) * own.epochs(candidate)
