@@ -13,6 +13,8 @@ from search.records.uncertainty import PROPORTIONS, difference_error, one_sample
 _Z = 1.96
 _PASSES = 3
 """Cost of training on a sample, in forward passes."""
+_EPOCHS_A_VIEW, _MOST_VIEWS = 3, 4
+"""How ``training.views: auto`` chooses views: so many epochs for each, so many views at most."""
 _ALIKE = 1.2
 """Networks that compute at most this many times as much may have computed a trial's features."""
 
@@ -114,7 +116,7 @@ def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: 
     own_start = _start_seconds(trial)
     start = max(map(_start_seconds, alike), default=0.0) if own_start else 0.0
     aside = max(trial.seconds - sum(each) - own_start, 0.0)
-    return aside + times * (start + max(each[0] - usual, _features_seconds(alike, trial)) + epochs * usual)
+    return aside + times * (start + max(each[0] - usual, _features_seconds(alike, trial, epochs)) + epochs * usual)
 
 
 def _start_seconds(trial: TrialRecord) -> float:
@@ -122,15 +124,20 @@ def _start_seconds(trial: TrialRecord) -> float:
     return float((trial.extras.get("head_start") or {}).get("seconds") or 0.0)
 
 
-def _features_seconds(alike: Sequence[TrialRecord], trial: TrialRecord) -> float:
-    """Return how long the outputs of ``trial``'s frozen units take in all their views, if none of them is there yet."""
-    accounts = (trial.extras.get("prefix") or {}).values()
-    runs = sum(
-        float(one.get("views") or 1) * (float(one.get("computed") or 0) + float(one.get("reused") or 0))
-        for one in accounts
-    )
-    each = _seconds_a_run(trial) or max(map(_seconds_a_run, alike), default=0.0)
-    return each * runs / max(len(trial.epochs), 1)
+def _features_seconds(alike: Sequence[TrialRecord], trial: TrialRecord, epochs: float) -> float:
+    """Return how long the outputs of ``trial``'s frozen units take in all views, if none is there yet.
+
+    A training of more or fewer ``epochs`` than the trial's own sees more or fewer views of its samples.
+    """
+    planned = float((trial.extras.get("cost") or {}).get("epochs") or len(trial.epochs))
+    runs = 0.0
+    for split, account in (trial.extras.get("prefix") or {}).items():
+        views = float(account.get("views") or 1)
+        if split == "train" and (views > 1 or planned < 2 * _EPOCHS_A_VIEW):
+            views = min(max(round(views * epochs / planned), 1), max(views, _MOST_VIEWS))
+        samples = (float(account.get("computed") or 0) + float(account.get("reused") or 0)) / len(trial.epochs)
+        runs += views * samples
+    return runs * (_seconds_a_run(trial) or max(map(_seconds_a_run, alike), default=0.0))
 
 
 def _seconds_a_run(trial: TrialRecord) -> float:

@@ -121,11 +121,14 @@ def test_seconds_are_those_that_were_measured_on_more_samples() -> None:
     seven = {"train": {"computed": 250, "seconds": 6.0}, "val": {"computed": 100, "seconds": 1.0}}
     other = trial(1, 0.8, extras={"prefix": seven})
     frozen = replace(plain, extras={"prefix": prefix})
-    assert choice.training_seconds([frozen, other], frozen, 2, 1.5) == pytest.approx(5 + 1.5 * (400 * 7 / 350 + 2 * 2))
+    assert choice.training_seconds([frozen, other], frozen, 3, 1.5) == pytest.approx(5 + 1.5 * (400 * 7 / 350 + 3 * 2))
+    # Half of the epochs see half of the views, and twice as many twice as many.
+    assert choice.training_seconds([frozen, other], frozen, 1, 1.5) == pytest.approx(5 + 1.5 * (200 * 7 / 350 + 2))
+    assert choice.training_seconds([frozen, other], frozen, 6, 1.5) == pytest.approx(5 + 1.5 * (800 * 7 / 350 + 6 * 2))
     # What it computed itself is the better measure.
     half = {"train": {"views": 2, "reused": 400, "computed": 200, "seconds": 3.0}}
     own = replace(plain, extras={"prefix": half})
-    assert choice.training_seconds([own, other], own, 2, 1.5) == pytest.approx(5 + 1.5 * (6 + 2 * 2))
+    assert choice.training_seconds([own, other], own, 3, 1.5) == pytest.approx(5 + 1.5 * (6 + 3 * 2))
     # What a much larger network took is no measure.
     light, heavy = ({"cost": {"forward_flops": flops}} for flops in (1.0, 4.0))
     own, large = replace(frozen, extras=frozen.extras | light), replace(other, extras=other.extras | heavy)
