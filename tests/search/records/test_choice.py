@@ -129,7 +129,7 @@ def test_seconds_are_those_that_were_measured_on_more_samples() -> None:
     half = {"train": {"views": 2, "reused": 400, "computed": 200, "seconds": 3.0}}
     own = replace(plain, extras={"prefix": half})
     assert choice.training_seconds([own, other], own, 3, 1.5) == pytest.approx(5 + 1.5 * (6 + 3 * 2))
-    # What a much larger network took is no measure.
+    # What a much larger network took says nothing.
     light, heavy = ({"cost": {"forward_flops": flops}} for flops in (1.0, 4.0))
     own, large = replace(frozen, extras=frozen.extras | light), replace(other, extras=other.extras | heavy)
     assert choice.training_seconds([own, large], own, 2, 1.5) == pytest.approx(5 + 1.5 * 2 * 2)
