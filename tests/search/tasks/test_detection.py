@@ -95,7 +95,7 @@ def until_known(record: EpochRecord) -> Verdict:
 
 @pytest.mark.parametrize("kind", ["faster_rcnn", "retinanet", "fcos"])
 def test_every_detector_learns_a_few_images_by_heart(tmp_path: Path, kind: str) -> None:
-    runtime = opened(tmp_path)
+    runtime = opened(tmp_path, epochs=120)  # it ends once it has learnt, sooner on some processors than on others
     wanted = {**SMALL, "detector": kind, "anchors": {"source": "data", "scale": 1.0, "ratios": "three"}}
     outcome = trained(runtime, changed(runtime, wanted))
     assert max(record.metrics["map_50"] for record in outcome.epochs) > 0.9
