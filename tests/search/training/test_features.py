@@ -17,6 +17,7 @@ from search.records.study import Verdict
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import load_spec
 from search.tasks.classification import Classification
+from search.training import features
 from search.training.feature_store import FeatureStore
 from search.training.features import Prefix
 from search.training.fit import TrainingPlan, TrainingResult, fit
@@ -35,9 +36,11 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def runtime(study_file: Path, tmp_path: Path) -> StudyRuntime:
-    """ResNet-18: batch norm and residuals in the prefix, stochastic depth behind it."""
+    """ResNet-18: batch norm and residuals in the prefix, stochastic depth behind it; exact, as in float32 alone."""
     text = study_file.read_text().replace("squeezenet1_1", "resnet18")
-    text = text.replace("augmentation: none", "augmentation: light").replace("epochs: 2", "epochs: 3, views: 2")
+    text = text.replace("augmentation: none", "augmentation: light").replace(
+        "epochs: 2", "epochs: 3, views: 2, precision: float32"
+    )
     study_file.write_text(text)
     opened = open_runtime(load_spec(study_file), "cpu")
     for unit in opened.pretrained.chain:
@@ -124,6 +127,37 @@ def test_dropout_inside_the_prefix_stays_switched_off(tiny: Pretrained) -> None:
     prefix = Prefix(network, choose(CPU, "float32"))
     torch.testing.assert_close(prefix(images), network.prefix(images), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(prefix(images), prefix(images), rtol=0, atol=0)
+
+
+def test_in_16_bits_batch_norms_are_folded_and_the_network_keeps_its_own(runtime: StudyRuntime) -> None:
+    network = runtime.build(frozen(runtime, 9), 0).eval()
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    seen: list[int] = []
+    for norm in norms:
+        norm.register_forward_hook(lambda *_: seen.append(1))
+    images = torch.randn(6, 3, *runtime.input_size)
+    exact = Prefix(network, choose(CPU, "float32"))(images)
+    assert seen
+    seen.clear()
+    rounded = Prefix(network, choose(CPU, "bf16"))(images)
+    assert not seen
+    assert [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)] == norms
+    torch.testing.assert_close(rounded.float(), exact, rtol=0.05, atol=0.02 * float(exact.abs().max()))
+
+
+def test_a_cpu_runs_large_networks_on_few_samples_at_a_time(
+    runtime: StudyRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = runtime.build(frozen(runtime, 9), 0).eval()
+    sizes: list[int] = []
+    network.units[0].register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    images = torch.randn(20, 3, *runtime.input_size)
+    whole = Prefix(network, runtime.precision)(images)
+    assert sizes == [20]
+    sizes.clear()
+    monkeypatch.setattr(features, "_PIECE", 1.0)
+    torch.testing.assert_close(Prefix(network, runtime.precision)(images), whole, rtol=1e-4, atol=1e-5)
+    assert sizes == [8, 8, 4]
 
 
 def test_nothing_is_computed_twice(runtime: StudyRuntime) -> None:
