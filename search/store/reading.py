@@ -200,7 +200,7 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
     """Return the trial of ``row`` with ``epochs``."""
     size = None
     if row.parameters is not None:
-        size = Size(row.parameters, row.trained, row.flops, tuple(row.unit_states or ()))
+        size = Size(int(row.parameters), int(row.trained), int(row.flops), tuple(map(str, row.unit_states or ())))
     failure = failure_of(row.failure_kind, row.failure_message, row.failure_traceback)
     if not isinstance(row.candidate, dict | None):
         raise TypeError(f"the candidate of trial {row.number} is no mapping")
@@ -335,7 +335,7 @@ _STANDING = (TrialRow.number, TrialRow.value, TrialRow.objectives, TrialRow.para
 
 
 def _rank_key(wanted: Sequence[Objective], row: Any) -> tuple[float, ...]:
-    size = None if row.parameters is None else Size(row.parameters, 0, row.flops)
+    size = None if row.parameters is None else Size(int(row.parameters), 0, int(row.flops))
     return rank_key(wanted, row.value, row.objectives or {}, size, row.number)
 
 

@@ -109,6 +109,8 @@ CHANGES = [
     "ft_study SET target = 'many'",
     "ft_trial SET attempts = 'x'",
     "ft_trial SET seconds = 'long'",
+    "ft_trial SET parameters = 1, trained = 1, flops = 'x'",
+    "ft_trial SET parameters = 1, trained = 1, flops = 1, unit_states = '3'",
     f"ft_trial SET params = '{{\"depth\": 1{'0' * 400}}}'",
     'ft_trial SET evaluation = \'{"classes": [], "confusion": [[1], [2, 3]]}\'',
     "ft_study SET versions = '[1]'",
