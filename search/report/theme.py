@@ -184,7 +184,7 @@ def count(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as text: ``42 s``, ``3 min 20 s``, ``2 h 05 min``; ``–`` where it is no number."""
+    """Return a time as text: ``42 s``, ``3 min 20 s``, ``2 h 05 min``; a dash where it is no number."""
     if not finite(seconds):
         return "–"
     if seconds < 60:
