@@ -14,7 +14,8 @@ BIN    := $(VENV)/bin
 SOURCES := search spaces tests studies
 SEED   ?= 0
 # One thread a process: tests start processes of their own, and threads that outnumber the cores wait for each other.
-PYTEST  := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal
+# Bytecode is kept, whatever the shell says: otherwise each of these processes compiles this package again.
+PYTEST  := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal
 
 DATA ?= data
 SETS ?= sets

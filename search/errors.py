@@ -9,7 +9,7 @@ FinetuneError               everything below; the message is one line for people
  |   +- ConflictError       the name is taken by a study of other data or another space
  |   +- NotFoundError       no such study or trial
  |   +- StudyBackboneError  one of several backbones cannot be had
- |   +- ConstraintError     no candidate of the space keeps the constraints
+ |   +- ConstraintError     no candidate of the space satisfies the constraints
  +- RunError                the input was right and yet it failed (exit 1)
      +- TrialError          a trial cannot go on: NaN, out of memory, disk full
      +- SchemaError         the database's schema is newer than this program

@@ -13,7 +13,7 @@ SpaceError                  everything below; the message is one line for people
 
 
 class SpaceError(Exception):
-    """Anything wrong with a structure; ``str(error)`` is one line that tells what to do."""
+    """Anything wrong with a structure; ``str(error)`` is one line that says what to do."""
 
 
 class PluginError(SpaceError):

@@ -153,7 +153,7 @@ def patch_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
         rows, columns = size[0] // patch, size[1] // patch
         if 0 <= tokens - rows * columns <= min(_MOST_PREFIX_TOKENS, rows * columns):
             return rows, columns
-    raise SurgeryError(f"{tokens} tokens are no grid of square patches of an image of {size[0]}x{size[1]} pixels")
+    raise SurgeryError(f"{tokens} tokens are not a grid of square patches of an image of {size[0]}x{size[1]} pixels")
 
 
 class MapLayout(nn.Module):

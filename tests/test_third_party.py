@@ -1,4 +1,4 @@
-"""Packages of somebody else add a decision, backbones, a task: installed by pip, not a line changed here."""
+"""Third-party packages add a decision, backbones, a task: installed by pip, without changing a line here."""
 
 from __future__ import annotations
 

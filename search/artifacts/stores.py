@@ -294,7 +294,7 @@ def find_place(artifact_store: ArtifactStore, key: str) -> None:
         raise UserError(
             f"the study's checkpoints are not in {artifact_store.address} of this machine; share that folder, say "
             "where it is mounted here with --artifacts, or start studies with --artifacts s3://BUCKET/PREFIX; if it "
-            "was removed, `ftsearch artifacts STUDY --repair` makes it anew"
+            "was removed, `ftsearch artifacts STUDY --repair` recreates it"
         )
 
 

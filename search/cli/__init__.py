@@ -95,7 +95,7 @@ def _shown(error: Exception) -> str:
 
     text = str(error)
     if isinstance(error, MemoryError):
-        text = f"out of memory: {text or 'no more to be had'}; use a smaller input_size"
+        text = f"out of memory: {text or 'allocation failed'}; use a smaller input_size"
     elif isinstance(error, OSError):
         text = f"{error.filename}: {error.strerror}" if error.filename else f"cannot write: {error.strerror}"
     return printable_lines("\n".join(map(curtailed, text.split("\n"))))

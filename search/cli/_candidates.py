@@ -57,7 +57,7 @@ def read_trial(engine: Engine, text: str, study: str = "") -> Pointed:
     if not wanted:
         raise UserError(f"expected STUDY:TRIAL, TRIAL (a number, {', '.join(NAMES)}) or a file, got {text!r}")
     if not name:
-        raise UserError(f"of which study is trial {text}? write STUDY:{text}, or name it with --study")
+        raise UserError(f"which study is trial {text} from? write STUDY:{text}, or name the study with --study")
     record = reading.load_study(engine, name, epochs=False)
     trial = with_candidate(record, named_trial(record, wanted)[0])
     height, width = (record.identity or {}).get("input_size") or (0, 0)

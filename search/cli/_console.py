@@ -24,11 +24,13 @@ _HANDLER = "ftsearch"
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", help="Where the data set is on this machine; the study's own path by default."),
+    typer.Option("--data", help="Path of the data set on this machine; the study's own by default."),
 ]
 ArtifactsOption = Annotated[
     str | None,
-    typer.Option("--artifacts", metavar="FOLDER", help="Where the folder of the study's checkpoints is mounted here."),
+    typer.Option(
+        "--artifacts", metavar="FOLDER", help="Path at which the folder of the study's checkpoints is mounted here."
+    ),
 ]
 StorageOption = Annotated[
     str | None,

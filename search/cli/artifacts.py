@@ -60,7 +60,7 @@ def command(
 def _ask(place: Place) -> None:
     from search.errors import UserError
 
-    question = "Forget what is lost?" if place.is_there else f"Is {place.artifact_store.address} gone for good?"
+    question = "Forget the lost files?" if place.is_there else f"Is {place.artifact_store.address} gone for good?"
     try:
         if not typer.confirm(question):
             raise UserError("nothing was changed")

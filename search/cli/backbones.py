@@ -17,7 +17,7 @@ _KEYS = ("name", "parameters", "gflops", "imagenet_accuracy", "coco_box_map", "w
 
 
 def command(
-    grep: Annotated[str, typer.Option(metavar="NAME", help="Only names that contain this.")] = "",
+    grep: Annotated[str, typer.Option(metavar="NAME", help="Only networks whose names contain this.")] = "",
     as_json: JsonOption = False,
 ) -> None:
 

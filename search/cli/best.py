@@ -27,7 +27,7 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
         weights, is_there = weights_words(engine, record.name, name) if name else ("", False)
     if best is None:
         broken = any(trial.broken for trial in record.trials)
-        kind = "no complete trial that keeps the constraints" if broken else "no complete trial"
+        kind = "no complete trial that satisfies the constraints" if broken else "no complete trial"
         typer.echo(f"Error: the study {record.name!r} has {kind} yet ({tables.states(record)})", err=True)
         raise typer.Exit(1)
     if as_json:
@@ -52,7 +52,7 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
     if best.size is not None:
         screen.print(
             f"{theme.count(best.size.parameters)} parameters ({theme.count(best.size.trained)} trained), "
-            f"{theme.count(best.size.flops)} FLOPs an image, best epoch {best.best_epoch}"
+            f"{theme.count(best.size.flops)} FLOPs per image, best epoch {best.best_epoch}"
         )
     _outcome.show_model(screen, record)
     if weights:

@@ -18,9 +18,7 @@ SECTION, ORDER = "Use", 1
 
 def command(  # noqa: PLR0913  # typer makes an option of every parameter
     study: StudyArgument,
-    top: Annotated[
-        int, typer.Option(help="How many of the best candidates are trained again besides the plain recipe.")
-    ] = 3,
+    top: Annotated[int, typer.Option(help="Number of best candidates to train again besides the plain recipe.")] = 3,
     seeds: Annotated[
         int, typer.Option(help="Fresh seeds per candidate; a higher number adds to the runs already done.")
     ] = 5,
@@ -83,7 +81,9 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         _show(record, screen)
     left = sum(not run.state.is_finished for run in record.repeats)
     if left and enqueue:
-        screen.print(f"{left} trainings wait. Workers that are there take them; else: ftsearch worker {record.name}")
+        screen.print(
+            f"{left} trainings are queued. Running workers pick them up; to start one: ftsearch worker {record.name}"
+        )
     elif left:
         screen.print(f"Stopped early; continue with: ftsearch confirm {record.name}", soft_wrap=True)
     if not any(run.value is not None for run in record.repeats) and not left:

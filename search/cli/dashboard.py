@@ -1,4 +1,4 @@
-"""Watch studies in the browser while they run."""
+"""Watch studies in a browser while they run."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ SECTION, ORDER = "Search", 6
 
 def command(
     study: StudyArgument,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     artifacts: ArtifactsOption = None,
     keep_artifacts: Annotated[bool, typer.Option("--keep-artifacts", help="Keep its checkpoints.")] = (False),
     storage: StorageOption = None,
@@ -32,7 +32,7 @@ def command(
     where = f" and its checkpoints in {artifacts or place[0]}" if place and not keep_artifacts else ""
     question = f"Delete {name} with its {count} trials{where}?"
     if active:
-        question += f" {len(active)} workers are running it ({', '.join(active[:3])}) and will leave."
+        question += f" {len(active)} workers are running it ({', '.join(active[:3])}) and will stop."
     if not yes:
         try:
             if not typer.confirm(question):

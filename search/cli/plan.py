@@ -1,4 +1,4 @@
-"""Show what a study would search and what it would cost; trains nothing."""
+"""Show what a study would search and what it would cost, without training anything."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
     like_plain = "if every trial cost what the plain recipe does"
     many, end = f"{target} trials", f"at most about {theme.duration(plain * target)} {like_plain}"
     if target >= OPEN:
-        many, end = "as many trials as there is time for,", f"about {theme.duration(plain)} each {like_plain}"
+        many, end = "as many trials as time allows,", f"about {theme.duration(plain)} each {like_plain}"
     screen.print(f"{many} of up to {runtime.most_epochs()} epochs on {runtime.precision.device}: {end}")
 
 
@@ -202,7 +202,7 @@ def _first(screen: Console, runtime: StudyRuntime) -> None:
             why, words = f"{item.member.name}: {item.member.why}", space.words(item.candidate)
         rows.append((str(number), "\n".join(filter(None, (why, words)))))
     screen.print(Sheet(("trial",), rows, words="why, and the candidate"))
-    then = "changes of the best so far and draws near the field's defaults; the sampler takes over as results come"
+    then = "changes to the best so far and draws around common defaults; the sampler takes over as results come in"
     screen.print(f"then {then if search.portfolio == 'on' else 'what the sampler draws'} ({search.sampler.name})")
 
 
@@ -233,4 +233,6 @@ def _goals(screen: Console, runtime: StudyRuntime) -> None:
         screen.print(styled(("Constraints", "bold"), f"  {texts}"), soft_wrap=True, highlight=False)
     if goals.constraints.names() & {"parameters", "flops"}:
         share = objective_values.share_within(runtime)
-        screen.print(f"{share:.0%} of 32 random candidates keep those on parameters and FLOPs; others are not trained")
+        screen.print(
+            f"{share:.0%} of 32 random candidates satisfy those on parameters and FLOPs; the others are not trained"
+        )

@@ -60,7 +60,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     ] = None,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="Also open pt2 files, which can run arbitrary code by whoever made the model."),
+        typer.Option("--trust", help="Also open pt2 files, which can run arbitrary code from whoever made the model."),
     ] = False,
     device: DeviceOption = "auto",
 ) -> None:
@@ -106,13 +106,13 @@ def _check(model: Model, pictures: Path | None, masks: Path | None, threshold: f
     """
     from search.errors import UserError
 
-    task = f"this model is of the task {model.facts.task}"
+    task = f"this model's task is {model.facts.task}"
     if masks is not None and model.task.predicts != "masks":
         raise UserError(f"--masks is for models that predict the class of every pixel; {task}")
     if pictures is not None and model.task.predicts not in ("boxes", "masks"):
         raise UserError(f"--pictures is for models that predict boxes or masks; {task}")
     if threshold is not None and (model.facts.outputs == "numbers" or model.task.predicts == "masks"):
-        raise UserError(f"--threshold is of scores; {task}, which gives none")
+        raise UserError(f"--threshold applies to scores; {task}, which has none")
     least = getattr(model.task.chosen, "least_score", 0.0)
     if threshold is not None and threshold < least:
         raise UserError(f"--threshold: this model returns nothing below {least:g} (`least_score`), got {threshold:g}")

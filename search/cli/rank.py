@@ -35,8 +35,8 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         str,
         typer.Option("--estimators", metavar="NAME,...", help="Any of logme,hscore,linear_probe,knn; all by default."),
     ] = "",
-    images: Annotated[int, typer.Option(min=4, help="Training images to use at most.")] = 1000,
-    layers: Annotated[int, typer.Option(min=1, help="Units of each network whose features are scored.")] = 6,
+    images: Annotated[int, typer.Option(min=4, help="Maximum number of training images to use.")] = 1000,
+    layers: Annotated[int, typer.Option(min=1, help="Number of units per network whose features are scored.")] = 6,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="runs/STUDY/ranking.html by default.")
     ] = None,
@@ -90,7 +90,7 @@ def _print(screen: Console, ranking: Ranking) -> None:
     screen.print(report.subtitle(ranking), soft_wrap=True)
     headings = report.columns(ranking)
     screen.print(Sheet(headings, report.table(ranking), left=headings[:2]))
-    layers = ("backbone", "estimator", "features fit best behind")
+    layers = ("backbone", "estimator", "best features after")
     screen.print()
     screen.print(Sheet(layers, report.best_layers(ranking), left=layers))
     screen.print()

@@ -35,6 +35,6 @@ def command(
         return
     listed = ", ".join(map(str, numbers))
     console().print(
-        f"put back: {listed}. Workers that are there take them; else: ftsearch worker {name}",
+        f"queued again: {listed}. Running workers pick them up; to start one: ftsearch worker {name}",
         soft_wrap=True,
     )

@@ -18,7 +18,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         int | None,
         typer.Option(
             min=1,
-            help="Trials in all: a higher number continues a finished study, a lower one ends it sooner.",
+            help="Total number of trials: a higher one continues a finished study, a lower one ends it sooner.",
         ),
     ] = None,
     timeout: Annotated[
@@ -69,8 +69,8 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     final: Annotated[
         bool,
         typer.Option(
-            help="End with a model to use: the winner, trained on training and validation data together, exported to "
-            "runs/STUDY/model."
+            help="Finish with a model for use: the winner, trained on training and validation data together, exported "
+            "to runs/STUDY/model."
         ),
     ] = True,
     report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,

@@ -95,7 +95,7 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
         styled(
             (pretrained.label, "bold"),
             f" ({pretrained.backbone}) at {side}: {len(facts)} units, {theme.count(parameters)} parameters, ",
-            f"{theme.count(2 * macs)} FLOPs (two a multiply-add), without its own classifier",
+            f"{theme.count(2 * macs)} FLOPs (2 per multiply-add), without its own classifier",
         )
     )
     touched = _touched(opened)
@@ -116,7 +116,7 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
     show_dominant(screen, facts)
     if any(not unit.can_end for unit in facts):
         names = ", ".join(unit.name for unit in facts if not unit.can_end)
-        screen.print(f"no head fits behind: {names}")
+        screen.print(f"no head fits after: {names}")
 
 
 def _print_decisions(screen: Console, opened: Space) -> None:

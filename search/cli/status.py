@@ -110,7 +110,7 @@ def _page(engine: Engine, name: str) -> Group:
         Text(f"best {metric} {theme.number(progress.best)}{tied}, plain recipe {theme.number(progress.baseline)}"),
     ]
     if pace.trials_per_hour is not None:
-        lines.append(Text(f"{pace.trials_per_hour:.3g} trials an hour"))
+        lines.append(Text(f"{pace.trials_per_hour:.3g} trials per hour"))
     lines += [Text(line) for line in confirmed.sentences(record)]
     lines += [Text(line, style="yellow") for line in tables.warnings(record)]
     present = workers.present(engine, name)

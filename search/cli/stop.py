@@ -16,6 +16,6 @@ def command(study: StudyArgument, storage: StorageOption = None) -> None:
         writing.request_stop(engine, name)
         count = len(workers.present(engine, name))
     there = (
-        f"{count} worker{'s' * (count != 1)} will leave at the end of their epoch" if count else "no worker is there"
+        f"{count} worker{'s' * (count != 1)} will stop after the current epoch" if count else "no workers are running"
     )
-    console().print(f"{name} is stopped; {there}. Go on with: ftsearch run STUDY.yaml", soft_wrap=True)
+    console().print(f"{name} is stopped; {there}. Continue with: ftsearch run STUDY.yaml", soft_wrap=True)

@@ -21,7 +21,7 @@ def command(
     folder: Annotated[
         Path, typer.Argument(metavar="DATA_DIR", help="As for `ftsearch init`: a folder per class, a table ...")
     ],
-    count: Annotated[int, typer.Option(help="Candidates to propose at most.")] = 5,
+    count: Annotated[int, typer.Option(help="Maximum number of candidates to propose.")] = 5,
     task: Annotated[
         str | None, typer.Option(metavar="TASK", help="The task, where the data would fit several.")
     ] = None,

@@ -48,7 +48,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there is no request, no answer in the making and nothing left to send."""
+        """Whether there is no request, no response being computed and nothing left to send."""
         return not self.requests and not self.total_outbufs_len and not self.will_close
 
 

@@ -1,4 +1,4 @@
-"""The table of a study's trials: what its columns are and what stands in a row; AG Grid sorts, filters and draws it."""
+"""The table of a study's trials: its columns and the contents of a row; AG Grid sorts, filters and draws it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from search.report.origin import found_by
 MOST = 20_000
 """Rows that a browser is given, the best first."""
 _SHORT = 25
-"""With at most so many rows the table is as high as they are, else as high as most of the screen."""
+"""Up to this many rows the table is as high as they are; beyond that it takes most of the screen."""
 _NUMBER = {
     "type": "rightAligned",
     "filter": "agNumberColumnFilter",
@@ -76,7 +76,7 @@ def _objectives(study: StudyRecord) -> dict[str, str]:
 
 
 def rows(study: StudyRecord) -> list[dict[str, Any]]:
-    """Return a row a trial, in the order of the ranking: numbers to sort by, and under ``text`` how they are shown."""
+    """Return a row per trial, in the order of the ranking: numbers to sort by, and their ``text`` as shown."""
     best, metric = study.best, study.metric
     constant = ranking_table.constant_parts(study.trials)
     objectives = _objectives(study)

@@ -90,7 +90,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _fits(declared: Mapping[str, Any], call: _Call) -> bool:
-    """Return whether a call has the outputs, inputs and states that its callback declares, and tells which changed."""
+    """Return whether a call has the outputs, inputs and states that its callback declares, and says which changed."""
     outputs = declared["output"]
     several = isinstance(outputs, Sequence)
     if several != isinstance(call.outputs, list):

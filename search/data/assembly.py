@@ -229,7 +229,8 @@ def _check_splits(name: str, names: Sequence[str], samples: Sequence[Sample]) ->
     missing = [class_name for label, class_name in enumerate(names) if not counts[Split.VAL, label]]
     if missing:
         raise DataError(
-            f"{name}: class {missing[0]!r} has no validation image; add some to val, or leave val out to have it cut"
+            f"{name}: class {missing[0]!r} has no validation image; add some to val, or leave val out to cut it from "
+            "train"
         )
 
 

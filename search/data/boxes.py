@@ -180,7 +180,7 @@ def _checked(
     left, top, right, bottom = box.corners
     shown = f"({left:g}, {top:g}, {right:g}, {bottom:g})"
     if not all(math.isfinite(side) for side in box.corners):
-        faults.add(f"{box.place}: the box {shown} has a side that is no number")
+        faults.add(f"{box.place}: the box {shown} has a side that is not a number")
         return None
     if classes is not None and box.label not in classes:
         known = ", ".join(classes[:8]) + (", ..." if len(classes) > 8 else "")
@@ -193,7 +193,7 @@ def _checked(
     is_outside = left < -_SLACK or top < -_SLACK or right > width + _SLACK or bottom > height + _SLACK
     if is_outside:
         faults.add(
-            f"{box.place}: the box {shown} of class {box.label!r} reaches out of its image of {width}x{height} pixels"
+            f"{box.place}: the box {shown} of class {box.label!r} extends beyond its image of {width}x{height} pixels"
         )
     left, right = (round(min(max(side / width, 0.0), 1.0), 6) for side in (left, right))
     top, bottom = (round(min(max(side / height, 0.0), 1.0), 6) for side in (top, bottom))

@@ -20,12 +20,12 @@ _DEEPEST = 3
 
 
 class AmbiguousError(DataError):
-    """A folder has several COCO files, and no name tells which one is for training."""
+    """A folder has several COCO files, and no name shows which one is for training."""
 
     def __init__(self, root: Path, files: Sequence[Path]) -> None:
         shown = ", ".join(str(file.relative_to(root)) for file in files[:4])
         super().__init__(
-            f"{root}: several COCO files, none of which says that it is for training: {shown}; name one of them"
+            f"{root}: several COCO files, none of which is marked as the one for training: {shown}; name one of them"
         )
         self.files = tuple(files)
 
@@ -74,7 +74,7 @@ def load(file: Path) -> Mapping[str, Any]:
         raise DataError(f"{file}: not JSON: {error}") from error
     missing = [key for key in KEYS if not isinstance(data, dict) or not isinstance(data.get(key), list)]
     if missing:
-        raise DataError(f"{file}: no COCO annotations: it lacks the list {missing[0]!r}")
+        raise DataError(f"{file}: not COCO annotations: it lacks the list {missing[0]!r}")
     content: dict[str, Any] = data
     return content
 

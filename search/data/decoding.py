@@ -37,7 +37,7 @@ _ON_ITS_SIDE = (5, 6, 7, 8)
 _STRIP = 1 << 22
 """Pixels that are converted at a time."""
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
-"""Bytes a pixel of Pillow's images; 4 for all other modes, RGB among them."""
+"""Bytes per pixel of Pillow's images; 4 for all other modes, RGB among them."""
 _DEPTHS = (8, 10, 12, 14, 16, 24, 32)
 
 # Pillow warns about large pictures and odd metadata; here the former are decoded within the budget or refused, and
@@ -115,7 +115,7 @@ def decoded(
 
     Args:
         further: bytes per pixel that the caller needs beside the picture and its copy in RGB.
-        side: pixels a side that suffice; a JPEG is decoded no larger than needed for them.
+        side: pixels per side that suffice; a JPEG is decoded no larger than needed for them.
 
     Raises:
         OSError, ValueError: it cannot be read, or decoding it would take more memory than ``BUDGET``.

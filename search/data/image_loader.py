@@ -27,7 +27,7 @@ class Request:
 
     Attributes:
         size: height and width that the network takes; ``expected`` what its weights expect of images.
-        batch_size: samples a batch, those of validation included.
+        batch_size: samples per batch, those of validation included.
         augmentation: that of training; validation takes none.
         mix: how training samples are mixed; None: not at all.
         folder: disk cache of decoded images; None keeps them in memory.

@@ -31,7 +31,7 @@ class Loader(ABC):
 
     Attributes:
         seed: of the order and of the augmentation.
-        views: None augments anew in every epoch.
+        views: None draws a new augmentation in every epoch.
         shuffle: whether every epoch has a new order; the last batch is left out if it would hold a single sample.
         weights: relative frequency of each sample ``(N,)``; an epoch then is as many draws, with replacement, as there
             are samples. None takes each sample once.

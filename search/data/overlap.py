@@ -13,7 +13,7 @@ from search.records.study import Overlap
 def overlaps(samples: Sequence[Sample]) -> tuple[Overlap, ...]:
     """Return every split that shares inputs with training, and training itself if it has duplicates.
 
-    Inputs are the same if their stored content is, byte for byte; a picture that was saved anew counts as another.
+    Inputs are the same if their stored content is, byte for byte; a picture that was saved again counts as another.
 
     Raises:
         OSError: a file of the data set is gone.

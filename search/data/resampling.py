@@ -15,7 +15,7 @@ from search.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """A data set split anew.
+    """A data set with a new split.
 
     Attributes:
         dataset: training samples first, then validation, then test; its fingerprint is its own.

@@ -193,7 +193,7 @@ def lines_of(file: Path) -> list[str]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror}; expected a text file, a name a line") from error
+        raise DataError(f"cannot read {file}: {error.strerror}; expected a text file with one name per line") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8") from error
     # Not splitlines(), which also splits a name at characters such as U+2028.
@@ -272,9 +272,7 @@ def separated_otherwise(table: str | Path, columns: Sequence[str]) -> str:
     marks = [mark for mark in _OTHER_SEPARATORS if mark != own and len(columns) == 1 and mark in columns[0]]
     if not marks:
         return ""
-    return (
-        f"; its columns seem to be parted by {_OTHER_SEPARATORS[marks[0]]}: save it with commas, or with tabs as .tsv"
-    )
+    return f"; columns seem to be separated by {_OTHER_SEPARATORS[marks[0]]}: save it with commas, or with tabs as .tsv"
 
 
 def read_rows(table: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], Iterator[Row]]:

@@ -61,7 +61,7 @@ class TableOptions(TextOptions):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of one table; ``split`` is None if a column tells each row's, or nothing does.
+    """Rows of one table; ``split`` is None if a column holds each row's, or nothing does.
 
     A row that cannot be read is replaced by a line that says why.
     """
@@ -121,7 +121,7 @@ def read_texts(tables: Sequence[Table], options: Any, reader: Reader) -> tuple[l
             except DataError as error:
                 problems.append(str(error))
     if not listed and not problems:
-        raise DataError(f"{tables[0].name}: no row below the header; expected one a text")
+        raise DataError(f"{tables[0].name}: no row below the header; expected one per text")
     return listed, problems
 
 
@@ -210,7 +210,7 @@ def _json_table(file: Path, text: str, split: Split | None) -> Table:
                 (f"{file}, entry {n}", entry) for n, entry in enumerate(json.loads(text), 1)
             ]
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{file} is no valid JSON: {error}") from error
+            raise DataError(f"{file} is not valid JSON: {error}") from error
     else:
         entries = [(f"{file}, line {n}", line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
     rows = [_json_row(index, entry) for index, entry in entries]
@@ -229,7 +229,7 @@ def _json_row(place: str, entry: Any) -> Row | str:
         return f"{place}: expected a JSON object with a text and its label, got {shortened(repr(entry), 60)}"
     values = {str(name): plain_text(value) for name, value in entry.items()}
     if any(_HALVES.search(value) for value in values.values()):
-        return f"{place}: holds half of a surrogate pair such as \\ud83d alone, which is no character"
+        return f"{place}: holds an unpaired surrogate such as \\ud83d, which is not a character"
     return Row(place, values)
 
 

@@ -54,7 +54,7 @@ def take_over(detector: Detector, taps: Sequence[Tap], own: PretrainedDetector, 
 def words(own: PretrainedDetector, classes: Sequence[str]) -> str:
     """Return in one line for people what candidates may inherit."""
     name = _NAMES[own.kind]
-    shape = f"{own.width} channels from stride {own.finest}, {own.extra} levels behind the last map"
+    shape = f"{own.width} channels from stride {own.finest}, {own.extra} levels after the last map"
     if not own.weights:
         return f"the backbone is one of {name}, without weights: pyramid and heads start fresh"
     known = fitting_classes(own.outputs, own.classes, classes, background=own.kind == "faster_rcnn")

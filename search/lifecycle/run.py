@@ -82,7 +82,7 @@ def run_study(
             study file's, or what an earlier run raised it to.
         timeout_s: seconds that all of it may take.
         sampler: its name; the study file's by default.
-        folder: where logs and the report go, one folder a study, and checkpoints too unless ``artifacts``.
+        folder: where logs and the report go, one folder per study, and checkpoints too unless ``artifacts``.
         final: end with a model to use: the winner chosen by fresh trainings, trained on training and validation data
             together, and exported; false only searches, as ``search.final: off`` does.
         since: when its time began, by ``time.monotonic``; now by default.
@@ -162,7 +162,7 @@ def join_study(
         proxy: ``grpc://HOST:PORT`` of a proxy to Optuna's tables of the store, which ``placement`` may name instead.
         lease_s: seconds without a heartbeat after which this worker's trials are taken over.
         idle_exit_s: seconds that the worker waits for the study to appear, and for new trials at its end.
-        final: make the final model when nobody else works on the study any more; whoever runs workers does it himself.
+        final: make the final model once no other worker is on the study; False where the launcher of the workers does.
         given: the fields of ``RunOptions``: ``storage``, ``device``, ``data``, ``artifacts``, ``observer``; or
             ``options``, all of them as one value.
 

@@ -13,7 +13,7 @@ from search.model.preprocessing import steps
 
 _SPDX = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0")
 _SCRATCH = "none"
-_LOGITS = "logits, one a class"
+_LOGITS = "logits, one per class"
 
 
 def card(facts: ModelFacts, hub_task: str, snippets: Sequence[tuple[str, str, str]], means: str = _LOGITS) -> str:
@@ -68,7 +68,7 @@ def _summary(facts: ModelFacts) -> str:
     return (
         f"{facts.words}\n\n"
         f"Found by ftsearch as {where} `{facts.study}`; "
-        f"{facts.parameters:,} parameters, {facts.flops:,} FLOPs an input (two a multiply-add)"
+        f"{facts.parameters:,} parameters, {facts.flops:,} FLOPs per input (2 per multiply-add)"
         f"{', batch norms folded' if facts.folded else ''}. Exported {facts.created}.\n"
     )
 
@@ -158,6 +158,6 @@ def _short(name: str) -> str:
 
 
 def _named(backbone: str) -> str:
-    """Return the name of a backbone; of one that lies in a folder of this machine only the folder's own name."""
+    """Return the name of a backbone; for one in a folder of this machine, only the folder's own name."""
     source, _, name = backbone.partition(":")
     return f"{source}:{_short(name)}" if name.startswith(("/", "~", ".")) else backbone

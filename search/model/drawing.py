@@ -92,7 +92,7 @@ def write_picture(place: Path, source: Path, predicted: Prediction, classes: Seq
         UserError: ``place`` cannot be written.
     """
     image, size = FileImage(source).open(), decoding.upright_size(source)
-    # What is said is in pixels of the file; a picture beyond all needs is read reduced.
+    # Coordinates are in pixels of the file; a needlessly large picture is read reduced.
     image = image if image.size == size else image.resize(size)
     _save(place, drawn(image, predicted, classes), "JPEG", quality=_QUALITY)
 

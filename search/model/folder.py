@@ -142,7 +142,7 @@ class ModelFacts:
         name: of the model, for people.
         trial: number of the trial it comes from; None for a refit.
         words: the candidate in one line.
-        task_options: what the study file said under the task's name; ``task_facts`` what the task found in the data.
+        task_options: what the study file has under the task's name; ``task_facts`` what the task found in the data.
         classes: names of the classes, or of the numbers that are predicted (``outputs``).
         frame: how images are prepared; ``texts`` how texts are. Without either the task prepares its inputs in a way
             of its own.
@@ -211,10 +211,10 @@ def read(folder: Path) -> ModelFacts:
     path = folder / FACTS
     if not path.is_file():
         what = "no such folder" if not folder.exists() else f"it holds no {FACTS}"
-        raise UserError(f"{folder} is no model: {what}; make one with `ftsearch export STUDY -o {folder}`")
+        raise UserError(f"{folder} is not a model: {what}; make one with `ftsearch export STUDY -o {folder}`")
     listed = _verify(folder)
     try:
-        # Strict: `true` is no number, nor is "1".
+        # Strict: `true` is not a number, nor is "1".
         facts = TypeAdapter(ModelFacts).validate_json(text_of(path, _LARGEST), strict=True)
     except ValidationError as error:
         faults = error.errors(include_url=False)
@@ -249,7 +249,7 @@ def _verify(folder: Path) -> dict[str, str]:
     """Return the checksums of the folder's files, which they have."""
     path = folder / SUMS
     if not path.is_file() or path.is_symlink() or path.stat().st_size > _LARGEST:
-        what = "is not there" if not path.exists() else "is no list of checksums"
+        what = "is not there" if not path.exists() else "is not a list of checksums"
         raise UserError(f"{path} {what}; export the model again")
     try:
         lines = path.read_text("utf-8").splitlines()

@@ -83,7 +83,7 @@ class PredictedItem:
         return self.source.place if isinstance(self.source, Text | Words) else str(self.source)
 
 
-_LOST = "the model's outputs for it are no finite numbers"
+_LOST = "the model's outputs for it are not finite numbers"
 
 
 def task_of(name: str, options: Mapping[str, Any], facts: Mapping[str, Any]) -> Task:
@@ -135,8 +135,8 @@ def load_model(
     Args:
         format: which of its files to open; by default the first that is there of safetensors, pt2, onnx.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``; ``pt2`` and ``onnx`` are opened on the CPU.
-        trust: open formats too that can run code of whoever made the file, such as ``pt2``. Checksums do not help: they
-            come from the same hand.
+        trust: also open formats that can run code from whoever made the file, such as ``pt2``. Checksums do not help:
+            they have the same author.
 
     Raises:
         UserError: no model there, a file missing or damaged, a format that it was not exported in or that needs trust.
@@ -236,7 +236,7 @@ def outputs_of(network: nn.Module, inputs: Tensor) -> Any:
 def _inputs(model: Model) -> Inputs:
     if model.inputs is None:
         raise UserError(
-            f"this model is of the task {model.facts.task}, which takes neither plain images nor texts; see load_model"
+            f"this model's task is {model.facts.task}, which takes neither plain images nor texts; see load_model"
         )
     return model.inputs
 
@@ -324,7 +324,7 @@ def _check_network(model: Model, batch: Tensor) -> None:
 
 
 def _no_numbers(outputs: Any, count: int) -> list[bool]:
-    """Return for which of ``count`` inputs an output is no finite number, where the outputs are one tensor."""
+    """Return for which of ``count`` inputs an output is not a finite number, where the outputs are one tensor."""
     if not isinstance(outputs, Tensor) or len(outputs) != count:
         return [False] * count
     return (~outputs.flatten(1).isfinite().all(dim=1)).tolist()

@@ -34,9 +34,9 @@ Found = Text | Words | Unreadable
 def texts_in(file: Path, preprocessing: TextPreprocessing, text_column: str = "", pair_column: str = "") -> list[Found]:
     """Return the texts of ``file`` in their order; ``text_column`` and ``pair_column`` name a table's, if given.
 
-    ``.txt`` has one a line; ``.csv``, ``.tsv`` and ``.jsonl`` have the columns of the study's data, or the names that
+    ``.txt`` has one per line; ``.csv``, ``.tsv`` and ``.jsonl`` have the columns of the study's data, or the names that
     these are known by. For a model of words, lines are parted at blanks, and ``.conll``, ``.bio`` and ``.iob`` have a
-    word a line and an empty line behind a sentence; tags in it are not read.
+    word per line and an empty line after a sentence; tags in it are not read.
 
     Raises:
         DataError: it cannot be read, lacks a column, holds no text, or is of an unknown kind.
@@ -73,7 +73,7 @@ def _content(file: Path) -> str:
 
 
 def _lines(file: Path, preprocessing: TextPreprocessing) -> Iterator[Found]:
-    """Yield the texts of ``file``, one a line; empty lines are none. The two texts of a pair are separated by a tab."""
+    """Yield the texts of ``file``, one per line; empty lines are skipped. A tab separates the two texts of a pair."""
     for number, line in enumerate(_content(file).split("\n"), 1):  # splitlines() also parts at U+2028
         place, text = f"{file}, line {number}", line.strip()
         if not text:

@@ -96,7 +96,7 @@ def _class_folders(folder: Path) -> list[Recognised]:
     parts = class_parts(folder)
     train = next(part for part, split in parts.items() if split in (None, Split.TRAIN))
     classes = [inner for inner in folders_in(train) if _has_images(inner)]
-    # train_images beside test_images, and images beside masks, are no classes.
+    # train_images beside test_images, and images beside masks, are not classes.
     named = [inner for inner in classes if not mask_layouts.is_no_class(inner.name)]
     if len(named) < 2 or all(split_of(inner.name) for inner in named):
         return []

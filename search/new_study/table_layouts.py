@@ -35,7 +35,7 @@ _CONLL = (*conll_files.SUFFIXES, ".txt", ".tsv")
 _NUMBERED = frozenset({"id", "idx", "index", "row", "rownames", "rowid", "key", "no", "nr"})
 """Names of a column that numbers the rows."""
 _PROSE = 3
-"""Fewest words of a text, on average, if no column name tells that it holds texts."""
+"""Fewest words of a text, on average, if no column name shows that it holds texts."""
 _MOST_TAGS = 60
 _DEEPEST, _MOST_FOLDERS = 2, 60
 _OF_TEXTS = (("text", "text_table"), ("text_multilabel", "text_labels"), ("text_regression", "text_numbers"))

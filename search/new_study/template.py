@@ -33,7 +33,7 @@ _IMAGE_SPACE = (
     ("stride", "{}", "reductions that may be switched off"),
     ("pattern", "{}", "norm layers, biases or one stage alone may learn"),
     ("lora", "{}", "low-rank updates of frozen units"),
-    ("insert", "{}", "small blocks that learn behind frozen units"),
+    ("insert", "{}", "small blocks that learn after frozen units"),
     ("head", "{hidden: 2, widths: [128, 256, 512]}", ""),
     ("dropout", "{head: 0.5}", ""),
     ("penalty", "{kinds: [none, l1, l2]}", ""),
@@ -46,7 +46,7 @@ _SPACES: Mapping[str, Sequence[tuple[str, str, str]]] = {
     "detection": (
         ("freeze", "{}", "first 0..all units keep their weights, and are computed once"),
         ("detector", "{}", "Faster R-CNN, RetinaNet, FCOS"),
-        ("pyramid_levels", "{}", "finest level and coarser ones behind the last map"),
+        ("pyramid_levels", "{}", "finest level and coarser ones after the last map"),
         ("pyramid_width", "{}", ""),
         ("anchors", "{}", "sizes and shapes suggested from the boxes; `ftsearch plan` shows them"),
         ("box_head", "{}", ""),

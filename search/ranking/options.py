@@ -50,7 +50,7 @@ class RankOptions:
 
 
 def parse_limits(text: str) -> CostLimits:
-    """Return the limits in ``10M,1GF``: parameters, and FLOPs (two a multiply-add) of one image, which end in F.
+    """Return the limits in ``10M,1GF``: parameters, and FLOPs (2 per multiply-add) of one image, which end in F.
 
     Raises:
         UserError: the text says neither.

@@ -58,7 +58,7 @@ class Profile:
 
     Attributes:
         units: names of the units whose outputs were pooled, the last unit's the last; ``depths`` their shares of all.
-        evidence: what estimators take, one a unit; the pretrained classes are with the last one.
+        evidence: what estimators take, one per unit; the pretrained classes are with the last one.
     """
 
     units: tuple[str, ...]
@@ -102,7 +102,7 @@ def profile(pretrained: Pretrained, data: Photographs, precision: Precision, lay
 
 
 def layer_places(chain: Chain, most: int) -> list[int]:
-    """Return places of at most ``most`` units behind which a head fits, evenly spread, the last one among them."""
+    """Return places of at most ``most`` units after which a head fits, evenly spread, the last one among them."""
     ends = [index for index, unit in enumerate(probe.describe(chain)) if unit.can_end]
     count = min(max(most, 1), len(ends))
     return sorted({ends[len(ends) - 1 - round(step * len(ends) / count)] for step in range(count)})
@@ -202,7 +202,7 @@ def _rows(reader: _Reader, batches: Batches, data: Photographs, precision: Preci
                 rows.put(part, sample if part == first[0] else reader(images))
 
         kept = store.make(key, count, sample, fill)
-        if kept is None:  # nothing has room for a few thousand numbers an image
+        if kept is None:  # nothing has room for a few thousand numbers per image
             kept = StoredFeatures(torch.empty((count, sample.shape[1])), False, torch.float32)
             fill(kept)
     return kept.take(torch.arange(count), precision.device).float().cpu()

@@ -14,7 +14,7 @@ FEWEST = 3
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The features behind one unit.
+    """The features after one unit.
 
     Attributes:
         depth: units up to it over all units, above 0 to 1.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 Json = Any
 
@@ -163,18 +163,20 @@ class Evaluation:
 
     def named(self, inputs: Sequence[Named]) -> Evaluation:
         """Return the same with samples named: ``inputs`` are those of the validation split in order."""
-        mistakes = [(one, *_stored(inputs[one.place])) for one in self.mistakes]
-        pictures = [(one, *_stored(inputs[one.place])) for one in self.pictures]
         return replace(
             self,
-            mistakes=tuple(replace(one, sample=name, content=content) for one, name, content in mistakes),
-            pictures=tuple(replace(one, sample=name, content=content) for one, name, content in pictures),
+            mistakes=tuple(_named(one, inputs[one.place]) for one in self.mistakes),
+            pictures=tuple(_named(one, inputs[one.place]) for one in self.pictures),
         )
 
 
-def _stored(sample: Named) -> tuple[str, str]:
-    """Return the name of ``sample`` and the hash of its content; none where it is gone since it was decoded."""
+_Shown = TypeVar("_Shown", Mistake, Picture)
+
+
+def _named(shown: _Shown, sample: Named) -> _Shown:
+    """Return ``shown`` with the name of its sample and the hash of the content, empty if its file is gone by now."""
     try:
-        return sample.name, sample.digest().hex()
+        content = sample.digest().hex()
     except OSError:
-        return sample.name, ""
+        content = ""
+    return replace(shown, sample=sample.name, content=content)

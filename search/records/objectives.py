@@ -288,7 +288,7 @@ def _objective(place: int, wanted: ObjectiveOptions, directions: Mapping[str, bo
         raise ChoiceError(
             key,
             f"the first objective picks each trial's best epoch and is what weak trials are pruned by, so it must be "
-            f"a metric of the task ({', '.join(directions)}), got {name!r}; put it behind one",
+            f"a metric of the task ({', '.join(directions)}), got {name!r}; put it after one",
         )
     maximize = known[name] if wanted.direction is None else _DIRECTIONS[wanted.direction]
     if (name in directions or name == QUANTISED) and maximize is not known[name]:

@@ -79,7 +79,7 @@ def render(ranking: Ranking, generated_at: datetime) -> str:
     title = f"Backbones for {ranking.study}"
     parts = "".join(page.section(f"ranking/{kind.name}", kind, drawn, 2) for kind in kinds)
     lines = "".join(f"<li>{escape(line)}</li>" for line in trust(ranking))
-    layers = page.plain_table(("backbone", "estimator", "best behind"), best_layers(ranking))
+    layers = page.plain_table(("backbone", "estimator", "best after"), best_layers(ranking))
     body = (
         f"<header><h1>{escape(title)}</h1><p class='soft'>{escape(subtitle(ranking))}</p></header>"
         f"{page.plain_table(columns(ranking), table(ranking))}"
@@ -95,7 +95,7 @@ def subtitle(ranking: Ranking) -> str:
     return (
         f"{len(ranking.backbone_scores)} backbones on {ranking.images} training images of {ranking.dataset} "
         f"({ranking.classes} classes), nothing trained; latency of one image on {ranking.device}; scores are larger "
-        "for better; parameters and FLOPs (two a multiply-add) are without the classifier"
+        "for better; parameters and FLOPs (2 per multiply-add) are without the classifier"
     )
 
 

@@ -210,7 +210,7 @@ def sentences(study: StudyRecord) -> list[str]:
 
 
 def whole(study: StudyRecord) -> list[Confirmed]:
-    """Return the rows of the split that tells most about the winner: all labels, most trainings."""
+    """Return the rows of the split that says most about the winner: all labels, most trainings."""
     rows = confirmed(study, fraction=1.0)
     most = max(rows, key=lambda row: (len(row.values), row.folds), default=None)
     return [row for row in rows if most is not None and row.folds == most.folds]
@@ -300,4 +300,4 @@ def refit_sentence(study: StudyRecord, refit: Refit) -> str:
     score += _views(study, refit)
     if refit.look == 1:
         return f"{what}: {score}. This is the final number."
-    return f"{what}: {score}, but it was look {refit.look} at them: whoever chooses by it will find it optimistic."
+    return f"{what}: {score}, but this was look {refit.look} at them: a score that models are chosen by is optimistic."

@@ -52,7 +52,7 @@ def comparable(study: StudyRecord) -> list[TrialRecord]:
 
 
 def effect(name: str, trials: Sequence[TrialRecord], *, maximize: bool) -> Effect | None:
-    """Return which values of the parameter ``name`` better trials had; None if ``trials`` do not tell.
+    """Return which values of the parameter ``name`` better trials had; None if ``trials`` cannot tell.
 
     Each side of a comparison has at least ``FEWEST`` trials, and its 95 % bootstrap interval excludes zero.
     """

@@ -14,8 +14,8 @@ def choice_sentence(study: StudyRecord) -> str:
         metric, count = theme.metric_name(study.metric), study.dataset.samples().get("val", 0)
         return (
             f"{_name(ahead)} has {metric} {theme.number(ahead.value)}, which {count} validation {study.dataset.noun} "
-            f"cannot tell from the {theme.number(best.value)} of {_name(best)}; the latter wins, since candidates of "
-            "its kind (trained further, on larger maps) did better on other data."
+            f"cannot tell apart from the {theme.number(best.value)} of {_name(best)}; the latter wins, as candidates "
+            "of its kind (trained further, on larger maps) did better on other data."
         )
     if not chosen:
         return ""

@@ -44,7 +44,7 @@ class Headline(NamedTuple):
 
 
 def headline(study: StudyRecord) -> Headline | None:
-    """Return the study's headline; None while no complete trial keeps the constraints."""
+    """Return the study's headline; None while no complete trial satisfies the constraints."""
     best = study.best
     if best is None:
         return None
@@ -79,7 +79,7 @@ def sentence(study: StudyRecord) -> str:
     if shown is not None:
         return shown.sentence
     if any(trial.broken for trial in study.trials):
-        return "No complete trial keeps the constraints yet."
+        return "No complete trial satisfies the constraints yet."
     return "No trial is complete yet."
 
 
@@ -118,7 +118,7 @@ def _reason(study: StudyRecord, gained: Gain) -> str:
     if gained.leaks:
         return f"some validation {study.dataset.noun} are in training too"
     if gained.margin is None:
-        return f"{theme.metric_name(study.metric)} of this study came without a margin"
+        return f"{theme.metric_name(study.metric)} of this study has no known margin of error"
     chosen = f" for the best of {gained.candidates} candidates" if gained.candidates > 1 else ""
     return (
         f"margin {theme.size_of_change(gained.margin, study.metric)}{chosen} on {gained.samples} validation "

@@ -63,7 +63,7 @@ def row(trial: TrialRecord, rank: str = "") -> Row:
 
 
 def constant_parts(trials: Iterable[TrialRecord]) -> tuple[str, ...]:
-    """Return the parts of the candidates' words that all ``trials`` share: said once, they need not be in every row."""
+    """Return the parts of the candidates' words that all ``trials`` share, so that they are stated only once."""
     common: list[str] | None = None
     for trial in trials:
         if trial.words:

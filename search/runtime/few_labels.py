@@ -47,10 +47,10 @@ def check(runtime: StudyRuntime) -> None:
     """
     spec, task = runtime.spec, runtime.task
     if spec.training.balance != "off" and not task.mixes:
-        raise UserError(f"training.balance: samples of the task {task.name} have not one class each; leave it out")
+        raise UserError(f"training.balance: samples of the task {task.name} do not have one class each; leave it out")
     if "pseudo" in spec.space:
         if not task.mixes:
-            raise UserError(f"space.pseudo: samples of the task {task.name} have not one class each; leave it out")
+            raise UserError(f"space.pseudo: samples of the task {task.name} do not have one class each; leave it out")
         if not getattr(spec.data, "unlabelled", None):
             raise UserError("space.pseudo: there are no images to label; name their folder with data.unlabelled")
         unlabelled(spec)

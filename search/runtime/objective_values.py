@@ -27,8 +27,8 @@ INTEGERS = "int8 quantisation"
 def known(runtime: StudyRuntime, candidate: Candidate, *, whole: bool = False) -> dict[str, float]:
     """Return the costs of ``candidate`` by the names in ``KNOWN_BEFORE``; empty if none is needed.
 
-    Parameters and FLOPs are counted on fake tensors. Only if they keep the constraints, or for ``whole``, the network
-    is built to measure what else the study weighs: bytes of its checkpoint, its latency (``latency_lower`` and
+    Parameters and FLOPs are counted on fake tensors. Only if they satisfy the constraints, or for ``whole``, is the
+    network built to measure what else the study weighs: bytes of its checkpoint, its latency (``latency_lower`` and
     ``latency_upper`` are quartiles).
     """
     goals = runtime.spec.goals
@@ -70,7 +70,7 @@ def _measured(runtime: StudyRuntime, goals: Goals, candidate: Candidate) -> dict
 
 
 def share_within(runtime: StudyRuntime, draws: int = 32) -> float:
-    """Return the share of ``draws`` random candidates that keep the constraints on parameters and FLOPs."""
+    """Return the share of ``draws`` random candidates that satisfy the constraints on parameters and FLOPs."""
     bounds = runtime.spec.goals.constraints
     drawn = (runtime.space.sample(Random(seed)) for seed in range(draws))
     kept = [all(excess <= 0 for excess in bounds.excesses(counted(runtime, one)).values()) for one in drawn]
@@ -113,7 +113,7 @@ def of_trial(
             constraint ``INTEGERS`` and has no such objective.
 
     Raises:
-        TrialError: an objective is no finite number.
+        TrialError: an objective is not a finite number.
     """
     facts = dict(costs)
     if not pruned:

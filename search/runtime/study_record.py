@@ -65,7 +65,7 @@ def _identifying_options(training: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def dataset_record(dataset: Dataset, task: Task) -> DatasetRecord:
-    """Return the data set as stored; ``task`` tells the classes of a sample."""
+    """Return the data set as stored; ``task`` knows the classes of a sample."""
     counts = Counter((sample.split, kind) for sample in dataset.samples for kind in task.kinds(sample.target))
     sizes = Counter(sample.split for sample in dataset.samples)
     table = {

@@ -130,7 +130,7 @@ def serve(
 ) -> None:
     """Serve Optuna's storage in the database at ``url`` to ``GrpcStorageProxy`` clients, until interrupted.
 
-    It has neither a login nor encryption: whoever reaches the port can read and change the studies.
+    It has neither a login nor encryption: anyone who can reach the port can read and change the studies.
 
     Raises:
         UserError: gRPC is not installed, or the port is taken.

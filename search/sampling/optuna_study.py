@@ -92,7 +92,7 @@ class Asked:
 
 
 class Sampling:
-    """Asks Optuna for candidates of one study and tells it their results.
+    """Asks Optuna for candidates of one study and reports their results to it.
 
     The sampler is seeded for each trial by the study's seed and the trial's number, so that a study
     that was interrupted and continued proposes what an undisturbed one would.

@@ -84,7 +84,7 @@ class SamplerOptions:
 
     @property
     def is_guided(self) -> bool:
-        """Whether draws of other kinds may help: it learns from single trials, whoever proposed them.
+        """Whether draws of other kinds may help: it learns from single trials, however they were proposed.
 
         A genetic sampler needs its generations, and ``random`` is meant to be uniform.
         """

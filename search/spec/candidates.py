@@ -36,7 +36,7 @@ def read_candidate(path: Path) -> Candidate:
     except OSError as error:
         raise UserError(f"cannot read the candidate {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no candidate: {error}") from error
+        raise UserError(f"{path} is not a candidate: {error}") from error
     is_trial = isinstance(plain, dict) and "candidate" in plain and "structure" not in plain
     return checked(plain["candidate"] if is_trial else plain, str(path))
 
@@ -50,7 +50,7 @@ def checked(plain: Json, name: str) -> Candidate:
     try:
         return Candidate.from_json(plain)
     except CandidateError as error:
-        raise UserError(f"{name} is no candidate: {error}") from error
+        raise UserError(f"{name} is not a candidate: {error}") from error
 
 
 def given(entries: Sequence[Json], base: Path) -> tuple[Json, ...]:

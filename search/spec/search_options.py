@@ -13,6 +13,7 @@ from search.records.study import OPEN, Json
 from search.sampling import pruners
 from search.sampling.optuna_study import SamplerOptions
 from search.spec.durations import Duration
+from search.spec.final_options import FinalOptions
 
 _FORBID: dict[str, str] = {"extra": "forbid"}
 
@@ -30,25 +31,6 @@ class Budget:
     """
 
     gpu_seconds: Duration | None = None
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinalOptions:
-    """The end of a search, within its budget.
-
-    Attributes:
-        share: how much of the budget is reserved for it, if it takes that long: of ``timeout``, of ``gpu_seconds``, and
-            of as many trainings as the study has trials. One training of the winner is always reserved.
-        top: how many of the best candidates, those that validation cannot tell apart, are trained again with fresh
-            seeds, so that the best mean wins; 1 leaves the choice to the search.
-        soup: how many trainings of the winner on all data have their weights averaged, where their head starts solved
-            and there is time, twice as many where time is left over; 1 trains it once.
-    """
-
-    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    top: Annotated[int, Field(ge=1)] = 3
-    soup: Annotated[int, Field(ge=1)] = 4
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
 
@@ -79,7 +61,7 @@ class SearchOptions:
             backbone, are tried right after the first candidate; ``true`` means 5. Or a list of candidates' JSON
             files, as ``ftsearch suggest`` writes them; what this study's space does not hold is passed over.
         parallel_heads: trials that freeze the whole backbone and that one worker trains at once, with one forward
-            pass of the backbone for all. Such a trial claims so many, and those beside it differ from it in head
+            pass of the backbone for all. Such a trial claims that many, and the others differ from it in head
             and recipe only; 1 trains every trial alone.
         pruning: ``pareto_safe`` prunes no trial that is still on the Pareto front by what is known so far.
         seed: of the whole study; the same seed gives the same candidates and metrics on one CPU worker.

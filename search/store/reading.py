@@ -203,7 +203,7 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
         size = Size(int(row.parameters), int(row.trained), int(row.flops), tuple(map(str, row.unit_states or ())))
     failure = failure_of(row.failure_kind, row.failure_message, row.failure_traceback)
     if not isinstance(row.candidate, dict | None):
-        raise TypeError(f"the candidate of trial {row.number} is no mapping")
+        raise TypeError(f"the candidate of trial {row.number} is not a mapping")
     return TrialRecord(
         **plain_columns(row),
         state=TrialState(row.state),

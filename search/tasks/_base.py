@@ -136,7 +136,7 @@ class Task(ABC):
     averages_views: ClassVar[bool] = False
     quantises: ClassVar[bool] = False
     predicts: ClassVar[str] = "answers"
-    means: ClassVar[str] = "logits, one a class"
+    means: ClassVar[str] = "logits, one per class"
     output_names: ClassVar[tuple[str, ...]] = ("outputs",)
     varying: ClassVar[tuple[str, ...]] = ("batch",)
     chosen: Any = None

@@ -184,7 +184,7 @@ def _enlarged(logits: Tensor, grid: Grid) -> Tensor:
 
 
 def _small(masks: Tensor) -> Tensor:
-    """Return masks ``(N, H, W)`` as uint8, at most ``_SIDE`` pixels a side, by nearest neighbour."""
+    """Return masks ``(N, H, W)`` as uint8, at most ``_SIDE`` pixels per side, by nearest neighbour."""
     height, width = masks.shape[1:]
     scale = min(_SIDE / max(height, width), 1.0)
     size = [max(round(height * scale), 1), max(round(width * scale), 1)]

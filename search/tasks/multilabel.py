@@ -147,7 +147,7 @@ class Multilabel(Task):
     options = Options
     mixes = stacks = quantises = True
     hub_task = "image-classification"
-    means = "logits, one a label, each with a probability of its own (sigmoid)"
+    means = "logits, one per label, each with a probability of its own (sigmoid)"
     directions: ClassVar[Mapping[str, bool]] = {
         "map": True,
         "macro_f1": True,

@@ -125,7 +125,7 @@ class Regression(Task):
     means = "numbers, in the data's unit"
     options = Options
     mixes = quantises = True
-    leaves_out: ClassVar[Mapping[str, str]] = {"label_smoothing": "numbers are no labels that could be smoothed"}
+    leaves_out: ClassVar[Mapping[str, str]] = {"label_smoothing": "numbers are not labels that could be smoothed"}
     directions: ClassVar[Mapping[str, bool]] = {"rmse": False, "mae": False, "r2": True, "loss": False}
     chosen: Options = Options()
     mean: Tensor = torch.zeros(1)

@@ -51,7 +51,7 @@ class Options:
 
 
 class Segmentation(Task):
-    """Cross-entropy, Dice or focal loss of pixels; mean IoU, mean Dice and accuracy over all pixels together.
+    """Cross-entropy, Dice or focal pixel loss; mean IoU, mean Dice and accuracy over all pixels together.
 
     They are measured on masks at the size of the images, as ``predicted`` returns them.
     """

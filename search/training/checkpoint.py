@@ -80,7 +80,7 @@ def _decoded(content: bytes, path: Path) -> Checkpoint:
         facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["facts"])
         return Checkpoint(load(content), facts)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise TrialError(f"the checkpoint {path} is no checkpoint of ftsearch: {error}", "disk") from error
+        raise TrialError(f"the checkpoint {path} is not a checkpoint of ftsearch: {error}", "disk") from error
 
 
 @dataclass(slots=True)

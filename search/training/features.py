@@ -287,7 +287,7 @@ class FrozenLoader:
         begun = [itertools.chain(ready, parts)]
 
         def fill(features: StoredFeatures) -> None:
-            # Called again if the first place turns out to have no room: all are computed anew.
+            # Called again if the first place turns out to have no room: all are computed again.
             for part, outputs in begun.pop() if begun else self._outputs(number, start, below, (unit,)):
                 features.put(part, outputs.tensors[0])
             account.computed += self.batches.count if unit == self.prefix.carried[-1] else 0

@@ -25,7 +25,7 @@ def keep_memory() -> bool:
     """Make the C library keep freed memory for the next step; return whether it does.
 
     glibc returns every block above 32 MB to the system at once, so that each activation of each step is mapped, zeroed
-    and faulted in anew, which takes a good part of a CPU training step on large feature maps.
+    and faulted in again, which takes a good part of a CPU training step on large feature maps.
     ``FTSEARCH_KEEP_MEMORY=0`` turns this off. Other C libraries are left alone.
     """
     if os.environ.get("FTSEARCH_KEEP_MEMORY") == "0":

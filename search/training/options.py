@@ -26,7 +26,7 @@ class TrainingOptions:
         flip: whether images may be mirrored; false for digits, letters and the like.
         cache: whether decoded images are kept on disk for later runs and other processes.
         prefix_cache: ``auto`` keeps the output of frozen units for later epochs and trials if that is faster than
-            computing it anew; ``off`` never does, and augments anew in every epoch. Otherwise trials with frozen
+            computing it again; ``off`` never does, and augments afresh in every epoch. Otherwise trials with frozen
             units see ``views`` fixed augmented views of every image, whether or not those are kept.
         views: by default as many as cost at most about 1 % of the study.
         features: the type in which kept outputs are stored; ``auto`` is the computed one.

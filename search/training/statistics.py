@@ -2,7 +2,7 @@
 
 MobileNetV2 at 128 px whose statistics move, last two stages trained for nine epochs, mean test accuracy of two sets
 (210 and 245 images): one training 85.4, with such statistics 87.1; the mean of four 87.2, with them 88.6.
-Trials have those of training: for one of them the pass over the samples costs more than it tells.
+Trials have those of training: for one of them the pass over the samples costs more than it reveals.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class AttemptSettings:
     Attributes:
         words: its description, shown to observers.
         kind: of trainings outside of the search, part of the names of their checkpoints; empty for a trial.
-        epochs: the number told to observers; the candidate's own by default.
+        epochs: the number reported to observers; the candidate's own by default.
         validates: whether the objective has to be a number after every epoch.
         keeps_prefix: whether outputs of frozen units are computed once and kept; else every epoch runs all units.
         member: number in a model soup, from 0; members start from the same weights and see the data in other orders.
@@ -85,7 +85,7 @@ class Attempt:
 def begin(
     context: TrialContext, runtime: StudyRuntime, claim: Claim, candidate: Candidate, setting: AttemptSettings
 ) -> Attempt:
-    """Return the claimed training of ``candidate``, ready to train; stores its size and tells observers."""
+    """Return the claimed training of ``candidate``, ready to train; stores its size and notifies observers."""
     network = runtime.build(candidate, setting.seed)
     size = runtime.size(network)
     writing.record_size(context.engine, claim, size)

@@ -23,7 +23,7 @@ from spaces.candidate import Candidate
 def cut(dataset: Dataset, repeat: Repeat, *, study_seed: int, seed: int) -> Resampled:
     """Return the data to train ``repeat`` on.
 
-    Folds are the same for all seeds and candidates of a study; a share of the labels is drawn anew for every seed.
+    Folds are the same for all seeds and candidates of a study; a new share of the labels is drawn for every seed.
 
     Raises:
         UserError: a class is too small for that many folds.

@@ -23,12 +23,12 @@ class TrialContext:
 
     Attributes:
         history: the study's trials so far, kept up to date; ``curves`` is the part that pruners see.
-        folder: where logs and pages go, one folder a study.
+        folder: where logs and pages go, one folder per study.
         leave: whether the worker has been asked to stop.
         artifact_store: where checkpoints go; ``key`` distinguishes those of one study from another's.
         pause: whether the worker is to exit at the end of the running epoch.
         reserve: the part of the study's budget reserved for its end; None reserves nothing.
-        fits: tells whether a trial of that many seconds ends in time.
+        fits: whether a trial of that many seconds ends in time.
         costs: the computation that training each candidate takes, by fingerprint, as far as it has been counted.
     """
 

@@ -31,7 +31,7 @@ _GUIDED = ("tpe", "cost_aware")
 
 @dataclass(frozen=True, slots=True)
 class DrawnCandidate:
-    """A candidate, the parameters that the sampler is told, and how it was found."""
+    """A candidate, the parameters reported to the sampler, and how it was found."""
 
     candidate: Candidate
     asked: Asked
@@ -84,7 +84,7 @@ class Draws:
         return self.of_candidate(number, probe, way="neighbour") if probe else None
 
     def of_candidate(self, number: int, candidate: Candidate, **origin: Json) -> DrawnCandidate:
-        """Return a candidate that was found without the sampler, with the parameters that the sampler is told."""
+        """Return a candidate that was found without the sampler, with the parameters reported to the sampler."""
         params = self.runtime.space.params(candidate)
         asked = self.sampling.ask(number, params or {})
         if params is not None:

@@ -32,7 +32,7 @@ FREE_BESIDE = ("head", "dropout", "penalty", "optimizer", "label_smoothing", "he
 REDRAWS = 5
 """How often to redraw a candidate that has been tried already; a small space may hold no other."""
 REJECTIONS, REMEMBERED = 64, 16
-"""How often to redraw a candidate that breaks a constraint, and how many of these the sampler is told of."""
+"""How often to redraw a candidate that breaks a constraint, and how many of these are reported to the sampler."""
 HOPELESS = 32
 """How often to redraw one that is bound to be bad; a study's ranges may hold no other."""
 TOO_LONG = 8
@@ -92,7 +92,7 @@ class Proposer:
 
     Attributes:
         history: its trials so far.
-        fits: tells whether a trial of that many seconds ends in time.
+        fits: whether a trial of that many seconds ends in time.
         costs: the computation that candidates take, by fingerprint; one that takes too long is planned again and again.
     """
 
@@ -112,7 +112,7 @@ class Proposer:
         the reference for all others and runs even if it breaks constraints.
 
         Raises:
-            ConstraintError: no candidate that was drawn keeps the constraints.
+            ConstraintError: no candidate that was drawn satisfies the constraints.
         """
         self._refresh()
         if number == 0:
@@ -375,7 +375,7 @@ def _none_fits(tried: Sequence[Mapping[str, float]]) -> ConstraintError:
     nearest = min(tried, key=lambda excesses: sum(excess for excess in excesses.values() if excess > 0))
     broken = " and ".join(f"{text} by {_times(excess)}" for text, excess in nearest.items() if excess > 0)
     return ConstraintError(
-        f"none of {len(tried)} candidates drawn keeps the constraints; the nearest one breaks {broken}. Loosen "
+        f"none of {len(tried)} candidates drawn satisfies the constraints; the nearest one breaks {broken}. Loosen "
         "`constraints`, open decisions that reach them (tail, skip, width, resolution), or take another backbone"
     )
 

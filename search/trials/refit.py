@@ -34,7 +34,7 @@ DATA = (JOINED, TRAIN)
 def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> TrialState:
     """Run the claimed refit and return the state it is left in; ``WAITING`` when it has to be handed back.
 
-    Nothing is cached: every epoch augments every image anew and runs all units. On ``train`` the best epoch by
+    Nothing is cached: every epoch augments every image afresh and runs all units. On ``train`` the best epoch by
     validation is kept; on ``train+val``, without anything to choose by, the last one. The test images are scored at the
     very end. The final training of a search is done like its trials, with the outputs of frozen units kept, and does
     not touch the test images.

@@ -19,7 +19,7 @@ every run below 0.5 learnt."""
 _LARGEST_BACKBONE = {"sgd": 0.2, "adamw": 1e-3}
 """Step size of pretrained weights, for SGD over (1 - momentum): larger ones destroy what was pretrained."""
 _LEAST_WAY = {"sgd": 0.5, "adamw": 0.05}
-"""Sum of all steps of a head that starts at random and stands on frozen features: 28 steps of SGD at 1e-3 (0.28 with
+"""Sum of all steps of a head that starts at random on frozen features: 28 steps of SGD at 1e-3 (0.28 with
 momentum 0.9) or of AdamW at 3e-4 (0.008) ended at a third of the classes right."""
 _AHEAD = 3.0
 """How many times the head's rate the backbone's may be: features that move faster than a head that has learnt nothing

@@ -30,7 +30,7 @@ def resampled(runtime: StudyRuntime, part: Resampled, candidate: Candidate, seed
     size = candidate.structure.input_size
     for split, places in ((Split.TRAIN, part.train), (Split.VAL, part.val or ())):
         kept = _decoded(runtime, split if part.val else Split.TRAIN, candidate, pooled=part.pooled)
-        if isinstance(kept, Pixels):  # other kinds are prepared anew for every split
+        if isinstance(kept, Pixels):  # other kinds are prepared again for every split
             own.decoded[split, size] = kept.of(places)
     return own
 

@@ -13,7 +13,7 @@ from search.trials.context import TrialContext
 
 @dataclass(slots=True)
 class Settlement:
-    """Looks at a study anew whenever trials have been completed.
+    """Looks at a study again whenever trials have been completed.
 
     Attributes:
         reason: why the study is settled; empty while it is not.

@@ -14,7 +14,7 @@ from search.store import reading
 from search.store.connection import Engine
 
 if TYPE_CHECKING:  # types only: a launcher's process needs neither torch nor Optuna
-    from search.spec.search_options import FinalOptions
+    from search.spec.final_options import FinalOptions
     from search.spec.study_spec import StudySpec
 
 EXPORT_S = 4.0
@@ -94,7 +94,7 @@ class Reserve:
     def fits(self, seconds: float, left_s: float) -> bool:
         """Return whether a trial of that many ``seconds`` ends in time, and its final training too if it wins.
 
-        Features of frozen units that the trial finds in the cache are computed anew there, for all images.
+        Features of frozen units that the trial finds in the cache are computed again there, for all images.
         """
         kept = self._kept_s(left_s)
         return seconds + max(kept, self._growth * (seconds + self._features_s) + EXPORT_S) <= left_s

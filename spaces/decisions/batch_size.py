@@ -25,7 +25,7 @@ class Range:
         check_choices("batch_size.sizes", self.sizes)
         for size in self.sizes:
             if size < 2:
-                raise ValueError(f"batch_size.sizes: batch norm needs at least 2 samples a step, got {size}")
+                raise ValueError(f"batch_size.sizes: batch norm needs at least 2 samples per step, got {size}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class BoxHeadLayers(Decision[BoxHead]):
         if value == PLAIN or chain.facts.get("detector") == "retinanet":
             return ""
         if chain.facts.get("detector") == "fcos":
-            return f"{2 * value.depth} convolutions a box"
+            return f"{2 * value.depth} convolutions per box"
         return f"box head {' -> '.join([str(value.width)] * value.depth)}"
 
     def dump(self, value: BoxHead) -> Json:

@@ -122,7 +122,7 @@ class Insert(Decision[Inserted]):
         if value.where == NOWHERE:
             return ""
         kind = "adapters" if value.kind == "adapter" else "3x3 blocks"
-        return f"{kind} of {value.width} behind {stage_words(value.where, chain)}"
+        return f"{kind} of {value.width} after {stage_words(value.where, chain)}"
 
     def dump(self, value: Inserted) -> Json:
         return {"where": value.where, "kind": value.kind, "width": value.width}

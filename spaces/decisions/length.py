@@ -37,7 +37,7 @@ class Length(Decision[int]):
     def choices(self, chain: Chain, within: Range) -> dict[int, int] | NotApplicable:
         """Return the value of every limit that may be chosen."""
         if chain.kind != "tokens":
-            return NotApplicable("the input is no text")
+            return NotApplicable("the input is not text")
         own = chain.input_size[1]
         values = {min(tokens, own): tokens if tokens < own else 0 for tokens in sorted(within.tokens)}
         if not any(values.values()):

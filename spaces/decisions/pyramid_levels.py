@@ -97,7 +97,7 @@ class PyramidLevels(Decision[Levels]):
     def words(self, value: Levels, chain: Chain) -> str:
         if value in (PLAIN, self.baseline(chain)):
             return ""
-        pooled = f", {value.extra} pooled behind" if value.extra else ", none pooled behind"
+        pooled = f", {value.extra} pooled level{'s' * (value.extra > 1)}" if value.extra else ", no pooled level"
         return f"pyramid from stride {value.finest}{pooled}"
 
     def dump(self, value: Levels) -> Json:

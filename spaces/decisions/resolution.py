@@ -48,7 +48,7 @@ class Resolution(Decision[tuple[int, int]]):
 
     def choices(self, chain: Chain, within: Range) -> dict[str, tuple[int, int]] | NotApplicable:
         if len(chain.input_shape) != 3:
-            return NotApplicable("the input is no image")
+            return NotApplicable("the input is not an image")
         sizes = {f"{height}x{width}": (height, width) for height, width in _scaled(chain, within)}
         others = {name: size for name, size in sizes.items() if size != chain.input_size}
         if not others:

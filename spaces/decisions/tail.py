@@ -48,7 +48,7 @@ class Tail(Decision[int]):
             )
         ends = [facts[len(chain) - drop - 1].can_end for drop in range(high + 1)]
         if not ends[within.low]:
-            raise RangeError(f"space.tail: no head fits behind this backbone without its last {within.low} units")
+            raise RangeError(f"space.tail: no head fits this backbone without its last {within.low} units")
         while not all(ends[within.low : high + 1]):
             high -= 1
         if within.high == 0:

@@ -98,7 +98,7 @@ class Width(Decision[Widths]):
         for name, count in value:
             hidden = _hidden(chain)
             if name not in hidden:
-                raise CandidateError(f"candidate: width: {name!r} is no hidden linear layer; {_known(hidden)}")
+                raise CandidateError(f"candidate: width: {name!r} is not a hidden linear layer; {_known(hidden)}")
             if count > hidden[name].out_features:
                 raise CandidateError(f"candidate: width: {name} has {hidden[name].out_features} neurons, got {count}")
             chain = _narrowed(chain, name, count)

@@ -1,4 +1,4 @@
-"""A candidate near a good one: one to three of its decisions drawn anew."""
+"""A candidate near a good one: one to three of its decisions drawn again."""
 
 from __future__ import annotations
 

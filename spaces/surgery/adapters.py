@@ -58,7 +58,7 @@ def block(kind: str, channels: int, width: int, *, is_map: bool) -> nn.Module:
         SurgeryError: a convolution is requested where there are no maps.
     """
     if kind == "conv" and not is_map:
-        raise SurgeryError("a convolution block needs feature maps (C, H, W); use an adapter behind tokens or vectors")
+        raise SurgeryError("a convolution block needs feature maps (C, H, W); use an adapter after tokens or vectors")
     made = ConvBlock(channels, width) if kind == "conv" else Adapter(channels, width, is_map=is_map)
     last = made.up
     nn.init.zeros_(last.weight)  # type: ignore[arg-type]  # a Linear's or a Conv2d's

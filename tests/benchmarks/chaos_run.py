@@ -70,7 +70,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="no fault strikes after this long")
     parser.add_argument("--replays", type=int, default=6, help="trials taken over whose curves are trained anew")
     parser.add_argument("--keep", action="store_true", help="leave the folder of the run for a look")
-    parser.add_argument("--json", type=Path, help="append the figures to this file, a line a run")
+    parser.add_argument("--json", type=Path, help="append the figures to this file, a line per run")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="ftsearch-chaos-"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the server ends with this process, however that ends

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/gpu_trial.py --data DIR --backbone resnet50 --json gpu_trial.json
 
-Prints, for nothing frozen and real decoded pixels: images a second of the reference loop (AMP, channels-last,
+Prints, for nothing frozen and real decoded pixels: images per second of the reference loop (AMP, channels-last,
 DataLoader) and of ours, the share of the device's bf16 peak, peak memory against what autograd must keep; and for a
-cached prefix of 80 % of the units: steps a second against the floor. Says so and ends well without a GPU.
+cached prefix of 80 % of the units: steps per second against the floor. Says so and ends well without a GPU.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 1
 
 
 def images_a_second(step: Callable[[Any, Any], Any], batches: Callable[[], Iterable[Any]], seconds: float) -> float:
-    """Return the images a second of ``step`` over passes of ``batches``, after one pass to warm up."""
+    """Return the images per second of ``step`` over passes of ``batches``, after one pass to warm up."""
     import torch
 
     for images, labels in batches():
@@ -160,7 +160,7 @@ def measure(job: Any, seconds: float, workers: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="an image folder: train/ and val/, or a folder a class")
+    parser.add_argument("--data", required=True, help="an image folder: train/ and val/, or a folder per class")
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--weights", default="none", help="speed does not depend on them")
     parser.add_argument("--input", type=int, default=224)

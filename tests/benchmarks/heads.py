@@ -7,7 +7,7 @@ and ratios, measured side by side in one run:
 
 - alone: one after another, each running the backbone in every epoch;
 - alone on ready features: one after another on features that are in memory already, what a prefix cache gives;
-- together: one forward pass of the backbone an epoch for all, stacked heads behind it;
+- together: one forward pass of the backbone per epoch for all, stacked heads behind it;
 - together on ready features.
 
 The accuracies of all ways are compared too: they are the same heads.

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/larger_maps.py --data FOLDER_OF_SETS [--sizes 96 128 160 192 224]
 
-FOLDER_OF_SETS holds sets; a set is ``train``, ``val`` and ``test`` with a folder a class. At every size, the last layer
-is solved on the features of the frozen network, of training and validation images, as a linear probe of a search is;
-once with the network as it is and once with a stem stride of 1. Test accuracy in %, and CPU seconds a set.
+FOLDER_OF_SETS holds sets; a set is ``train``, ``val`` and ``test`` with a folder per class. At every size, the last
+layer is solved on the features of the frozen network, of training and validation images, as a linear probe of a search
+is; once with the network as it is and once with a stem stride of 1. Test accuracy in %, and CPU seconds per set.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/model_quality.py --data FOLDER --budget 30 60 240 --seeds 3 --json quality.json
 
-FOLDER holds sets; a set is ``train``, ``val`` and ``test`` with a folder a class. Contenders: ``plain`` (everything
+FOLDER holds sets; a set is ``train``, ``val`` and ``test`` with a folder per class. Contenders: ``plain`` (everything
 trained by SGD), ``linear`` (logistic regression on frozen features), ``fastai`` (its ``fine_tune``), ``optuna-tpe`` and
 ``optuna-gp`` (learning rate, weight decay, freeze depth, the tutorial's loop, the median pruner), and ``ftsearch`` (the
 study file that ``ftsearch init`` writes, input size and budget changed, ``ftsearch run`` and what it ships).

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/portfolio.py --data FOLDER_OF_SETS [--write]
 
-FOLDER_OF_SETS holds sets; a set is ``train`` and ``val`` with a folder a class (``test`` is not looked at). Every
+FOLDER_OF_SETS holds sets; a set is ``train`` and ``val`` with a folder per class (``test`` is not looked at). Every
 member of ``search/trials/portfolio.json``, and of its ``pool`` of those that were not chosen, is trained once on every
 set as a trial of a study would be; what is measured stands in ``portfolio_table.json`` beside it and is not measured
 again. Without ``--data`` the table is only read.

@@ -397,7 +397,7 @@ def depths_of(job: Job, shares: Sequence[float]) -> Iterator[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="an image folder: train/ and val/, or a folder a class")
+    parser.add_argument("--data", required=True, help="an image folder: train/ and val/, or a folder per class")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument("--backbone", default="mobilenet_v2")

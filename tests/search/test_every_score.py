@@ -75,7 +75,7 @@ def told(*arguments: object) -> Any:
 
 
 def pictures(samples: tuple[Sample, ...], *options: object) -> list[Any]:
-    """Return what is told of the images of ``samples``, in their order."""
+    """Return the predictions for the images of ``samples``, in their order."""
     (folder,) = {Path(sample.input.name).parent for sample in samples}
     found = {Path(one["file"]).resolve(): one for one in told(folder, *options)}
     return [found[Path(sample.input.name).resolve()] for sample in samples]

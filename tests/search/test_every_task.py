@@ -36,7 +36,7 @@ FLAGS = torch.nn.functional.one_hot(LABELS, 3).float()
         ("segmentation", (12, 3, 4, 4), Masks(LABELS[:, None, None].expand(-1, 4, 4).to(torch.uint8))),
     ],
 )
-def test_an_output_that_is_no_number_shows_in_the_loss(
+def test_an_output_that_is_not_a_number_shows_in_the_loss(
     name: str, shape: tuple[int, ...], targets: Any, bad: float
 ) -> None:
     outputs = torch.randn(shape, generator=torch.Generator().manual_seed(0))

@@ -160,7 +160,7 @@ def test_a_bound_that_nothing_keeps_is_reported_before_training(task: str, root:
     backbone = f"backbone: {backbones(task, root)[0]}{weights}"
     text = STUDY.format(name="s", task=task, data=way.draw(root), backbone=backbone, more=more, trials=1)
     Path("study.yaml").write_text(text)
-    with pytest.raises(ConstraintError, match=r"keeps the constraints.*parameters"):
+    with pytest.raises(ConstraintError, match=r"satisfies the constraints.*parameters"):
         api.run_study("study.yaml", report=False)
 
 

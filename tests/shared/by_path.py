@@ -1,4 +1,4 @@
-"""Loads what several tests use by its path: the folders of tests are no packages."""
+"""Loads what several tests use by its path: test folders are not packages."""
 
 from __future__ import annotations
 

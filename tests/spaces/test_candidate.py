@@ -34,7 +34,7 @@ def test_equal_candidates_have_equal_fingerprints() -> None:
         ({"recipe": {"choices": []}}, "must map decisions"),
     ],
 )
-def test_data_that_is_no_candidate_is_refused(change: dict[str, object], reason: str) -> None:
+def test_data_that_is_not_a_candidate_is_refused(change: dict[str, object], reason: str) -> None:
     with pytest.raises(CandidateError, match=reason):
         Candidate.from_json(EXAMPLE.to_json() | change)
 

@@ -61,7 +61,7 @@ def changed(space: Space, **choices: Any) -> Candidate:
 
 
 def check_tails(space: Space) -> None:
-    """A head fits behind every unit that may end the chain, and learns there."""
+    """A head fits after every unit that may end the chain, and learns there."""
     facts = probe.describe(space.chain)
     for drop in range(len(space.chain)):
         shorter = tail.decision.apply(space.chain, drop)
@@ -111,7 +111,7 @@ def check_function_kept(space: Space) -> None:
 
 
 def check_strides(space: Space) -> None:
-    """Every reduction that is offered doubles its unit's feature map, and what is behind still runs, dilated too."""
+    """Every reduction that is offered doubles its unit's feature map, and what follows still runs, dilated too."""
     before = probe.describe(space.chain)
     choices = space.choices.get("stride")
     for reduction in stride.reductions(space.chain) if choices else ():
@@ -123,7 +123,7 @@ def check_strides(space: Space) -> None:
 
 
 def check_skips(space: Space) -> None:
-    """A bypassed block leaves the shapes behind it as they were."""
+    """A bypassed block leaves the shapes after it as they were."""
     choices = space.choices.get("skip")
     expected = probe.output_shape(space.chain)
     for name in choices.units if choices else ():
@@ -131,7 +131,7 @@ def check_skips(space: Space) -> None:
 
 
 def check_candidates(space: Space, count: int) -> None:
-    """Random candidates run, go to JSON and come back, and are said in words."""
+    """Random candidates run, survive the way to JSON and back, and have words."""
     for seed in range(count):
         candidate = space.sample(Random(seed))
         twin = Candidate.from_json(json.loads(json.dumps(candidate.to_json())))

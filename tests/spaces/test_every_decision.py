@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from spaces import backbones
 from spaces.backbones._base import Pretrained
+from spaces.chains.chain import Chain
 from spaces.decisions import registry
 from spaces.decisions._base import Decision, NotApplicable, Stage
 from spaces.errors import CandidateError, ProbeError
@@ -38,8 +40,27 @@ def decision(request: pytest.FixtureRequest) -> Decision[Any]:
     return DECISIONS[request.param]
 
 
+@pytest.fixture(scope="module")
+def real_chain(real: Pretrained) -> Chain:
+    return Space(real, {}).chain
+
+
+@pytest.fixture(params=["tiny", "real"])
+def chain(request: pytest.FixtureRequest) -> Chain:
+    """The chain of a space, on which decisions are applied one after another."""
+    if request.param == "real":
+        return request.getfixturevalue("real_chain")  # type: ignore[no-any-return]
+    return Space(request.getfixturevalue("tiny"), {}).chain
+
+
+@lru_cache(maxsize=512)
+def choices_of(decision: Decision[Any], chain: Chain) -> Any:
+    """Return the choices on ``chain``, found once for all tests: each is run on fake tensors."""
+    return decision.choices(chain, decision.options())
+
+
 def draws(decision: Decision[Any], pretrained: Pretrained, count: int = 12) -> list[Any]:
-    choices = decision.choices(pretrained.chain, decision.options())
+    choices = choices_of(decision, pretrained.chain)
     if isinstance(choices, NotApplicable):
         pytest.skip(choices.reason)
     return [decision.sample(Random(seed), choices) for seed in range(count)]
@@ -55,7 +76,7 @@ def test_values_go_to_json_and_come_back(decision: Decision[Any], pretrained: Pr
 
 
 def test_parameters_give_the_value_again(decision: Decision[Any], pretrained: Pretrained) -> None:
-    choices = decision.choices(pretrained.chain, decision.options())
+    choices = choices_of(decision, pretrained.chain)
     for value in draws(decision, pretrained):
         params = decision.params(value, choices)
         assert params is not None
@@ -91,7 +112,7 @@ def test_what_is_promised_to_start_as_the_pretrained_function_does(
 
 
 def test_units_that_a_choice_may_change_are_units_of_the_chain(decision: Decision[Any], pretrained: Pretrained) -> None:
-    choices = decision.choices(pretrained.chain, decision.options())
+    choices = choices_of(decision, pretrained.chain)
     if not isinstance(choices, NotApplicable):
         assert set(decision.touches(choices, pretrained.chain)) <= {unit.name for unit in pretrained.chain}
 
@@ -104,9 +125,8 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS, ids=lambda decision: decision.name)
-def test_decisions_of_one_stage_commute(first: Decision[Any], second: Decision[Any], pretrained: Pretrained) -> None:
-    chain = Space(pretrained, {}).chain
-    offered = [decision.choices(chain, decision.options()) for decision in (first, second)]
+def test_decisions_of_one_stage_commute(first: Decision[Any], second: Decision[Any], chain: Chain) -> None:
+    offered = [choices_of(decision, chain) for decision in (first, second)]
     if any(isinstance(choices, NotApplicable) for choices in offered):
         pytest.skip("one of them does not apply here")
     images = torch.randn(2, 3, *chain.input_size)

@@ -54,7 +54,7 @@ def test_features_of_a_strange_shape_are_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", heads.TOKEN_POOLINGS)
-def test_padding_counts_for_nothing_and_the_mask_is_no_feature(kind: str) -> None:
+def test_padding_counts_for_nothing_and_the_mask_is_not_a_feature(kind: str) -> None:
     torch.manual_seed(0)
     features = Features((6, 9), class_token=0, masked=True)
     assert features.channels == 8
@@ -83,8 +83,8 @@ def test_the_last_tokens_are_the_grid_of_patches(tokens: int, size: tuple[int, i
     assert Tap(0, "tokens", 16, (tokens, 8)).grid(size) == grid
 
 
-def test_tokens_that_are_no_grid_of_square_patches_are_refused() -> None:
-    with pytest.raises(SurgeryError, match="98 tokens are no grid of square patches of an image of 224x224 pixels"):
+def test_tokens_that_are_not_a_grid_of_square_patches_are_refused() -> None:
+    with pytest.raises(SurgeryError, match="98 tokens are not a grid of square patches of an image of 224x224 pixels"):
         patch_grid(98, (224, 224))
 
 

@@ -96,7 +96,7 @@ def facts(study: StudyRecord, trial: TrialRecord) -> list[Any]:
 
 
 def _fault(trial: TrialRecord) -> list[Any]:
-    """Return why the trial failed, the first question of whoever opens its page."""
+    """Return why the trial failed, the first question of anyone who opens its page."""
     if trial.failure is None:
         return []
     return [

@@ -27,7 +27,7 @@ class Options(ImageTableOptions):
 
 
 class Csv(Format):
-    """One row an image."""
+    """One row per image."""
 
     name, options, suffixes = "csv", Options, (".csv", ".tsv")
 

@@ -49,7 +49,7 @@ class ImageFolder(Format):
         known = {root, *parts, *(part.parent for part in parts)}
         beside = [folder.name for folder in folders if root not in parts and folder not in known]
         notes = [f"{part} has no class folders: a test part without labels is not used" for part in unlabelled]
-        notes += [f"folders beside train that are no part of the data: {', '.join(beside)}"] if beside else []
+        notes += [f"folders beside train that are not part of the data: {', '.join(beside)}"] if beside else []
         return replace(assemble(root.name, listed, options), notes=(*notes, *walk.lines()))
 
 
@@ -57,7 +57,7 @@ def _folders(root: Path, walk: Walk) -> list[Path]:
     if not root.exists():
         raise DataError(f"data folder {root} does not exist; `data.path` is relative to the study file")
     if not root.is_dir():
-        raise DataError(f"{root} is no folder; expected one folder per class in it")
+        raise DataError(f"{root} is not a folder; expected one with a folder per class in it")
     folders = walk.folders(root)
     if not folders:
         raise DataError(f"data folder {root} has no class folders; expected {root}/CLASS/*.jpg")

@@ -160,7 +160,7 @@ def _written(path: Path) -> tuple[str, ...]:
         return ()
     names = tuple(lines_of(path))
     if len(set(names)) < len(names):
-        raise DataError(f"{path}: a name is there twice; expected the names of the values 0, 1, 2 ..., one a line")
+        raise DataError(f"{path}: a name is listed twice; expected the names of the values 0, 1, 2 ..., one per line")
     return names
 
 

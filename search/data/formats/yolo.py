@@ -62,7 +62,7 @@ class Yolo(Format):
         names = options.classes or layout.names
         if not names:
             raise DataError(
-                f"{root}: no class names; expected data.yaml with `names`, classes.txt with a name a line, or "
+                f"{root}: no class names; expected data.yaml with `names`, classes.txt with one name per line, or "
                 "`data.classes`"
             )
         images = [(image, split) for split, folders in layout.parts.items() for image in _images(folders, walk)]

@@ -1,4 +1,4 @@
-"""File formats of finished models, one a file."""
+"""File formats of finished models, one per file."""
 
 from __future__ import annotations
 

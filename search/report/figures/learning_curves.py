@@ -48,7 +48,7 @@ class LearningCurves(Figure):
     name, title, order, section = "learning_curves", "Learning curves", 20, Section.PROGRESS
     needs = frozenset({Need.CURVES})
     how_to_read = (
-        "One line a trial; lines that end in a cross were pruned there. "
+        "One line per trial; lines that end in a cross were pruned there. "
         "Green is the winner, orange the plain recipe, purple those that are running."
     )
 

@@ -32,7 +32,7 @@ class Race(StudiesFigure):
     """How far each study got, and at what cost."""
 
     name, title, order, section = "race", "Best so far, study by study", 200, Section.PROGRESS
-    how_to_read = "One line a study. Compare only lines of the same data and metric; the axis can be changed."
+    how_to_read = "One line per study. Compare only lines of the same data and metric; the axis can be changed."
 
     def rows(self, studies: Sequence[StudyRecord]) -> Rows | None:
         lines = []

@@ -33,7 +33,7 @@ class SideCurves(TrialsFigure):
 
     name, title, order, section = "side_curves", "Learning curves", 300, Section.PROGRESS
     needs = frozenset({Need.CURVES})
-    how_to_read = "One line a trial; the menu shows the other metrics and the training loss."
+    how_to_read = "One line per trial; the menu shows the other metrics and the training loss."
 
     def rows(self, study: StudyRecord, numbers: Sequence[int]) -> Rows | None:
         chosen = [trial for trial in study.trials if trial.number in set(numbers) and trial.epochs]

@@ -28,7 +28,7 @@ class SideStructures(TrialsFigure):
     needs = frozenset({Need.DETAILS})
     least_width = 820
     how_to_read = (
-        "The pretrained network on top, then a row a trial; each cell is a unit from input (left) to output (right), "
+        "The pretrained network on top, then a row per trial; each cell is a unit from input (left) to output (right), "
         "with what was changed in it. Lines mark where the feature maps become smaller."
     )
 

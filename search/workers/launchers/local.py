@@ -88,7 +88,7 @@ class Local(Launcher):
             try:
                 process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
-                process.kill()  # its trial is taken over by whoever comes next
+                process.kill()  # its trial is taken over by the next worker
                 process.wait()
 
     def kill(self) -> None:

@@ -24,7 +24,7 @@ class Design:
 
 
 class Fastai(nn.Module):
-    """The head that fastai puts behind pooled features: norm, dropout and a hidden layer.
+    """The head that fastai puts after pooled features: norm, dropout and a hidden layer.
 
     fastai also pools by maximum; this one takes the average that the network itself takes.
     """

@@ -39,7 +39,7 @@ def with_gp(task: Task) -> tuple[nn.Module, Design]:
 
 
 def search(task: Task, sampler: BaseSampler) -> tuple[nn.Module, Design]:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # trials that the clock ends are no failures
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # trials that the clock ends are not failures
     study = optuna.create_study(direction="maximize", sampler=sampler, pruner=optuna.pruners.MedianPruner(5, 1))
     study.enqueue_trial(FIRST)
     objective = Objective(task, spent() + SEARCH_SHARE * task.left)

@@ -1,6 +1,6 @@
 """CPU seconds of a whole process tree: measured by the kernel, held to a limit.
 
-While a command runs, its tree is summed several times a second (user and system time of every living process and of
+While a command runs, its tree is summed several times per second (user and system time of every living process and of
 the children that each has waited for); what the kernel reports of the ended command counts when that is more. Beyond
 the limit the whole tree is killed. A process whose parent dies first is counted, and killed, if it was seen before.
 """

@@ -88,7 +88,7 @@ class Paired:
 
 
 def paired(table: Grid, ours: str, peer: str) -> Paired:
-    """Return ours against ``peer``, set by set: seeds of one set are no independent evidence, so they are averaged."""
+    """Return ours against ``peer``, set by set: seeds of one set are not independent evidence, so they are averaged."""
     differences = [float(np.mean(table[ours][data]) - np.mean(table[peer][data])) for data in table[ours]]
     p = None
     if len(differences) > 1 and float(np.std(differences)) > 0:

@@ -1,4 +1,4 @@
-"""What was measured: one run a line of the JSON file, found again by what was asked for."""
+"""What was measured: one run per line of the JSON file, found again by what was asked for."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_pairs_are_sets_and_half_a_point_is_a_draw() -> None:
     assert (difference.value - difference.half, difference.value + difference.half) == pytest.approx((low, high))
 
 
-def test_the_best_peer_is_the_best_mean_and_ours_is_no_peer() -> None:
+def test_the_best_peer_is_the_best_mean_and_ours_is_not_a_peer() -> None:
     table = {"ours": {"a": [1.0]}, "x": {"a": [0.7]}, "y": {"a": [0.8]}}
     assert comparison.best_peer(table, "ours") == "y"
     assert comparison.best_peer({"ours": {"a": [1.0]}}, "ours") is None

@@ -30,7 +30,7 @@ def test_a_measurement_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["runs.json"]
 
 
-def test_a_contender_is_measured_anew_when_asked_and_others_keep_their_place(tmp_path: Path) -> None:
+def test_a_contender_is_measured_again_when_asked_and_others_keep_their_place(tmp_path: Path) -> None:
     path = tmp_path / "runs.json"
     complete(path, QUESTIONS, answered)
     runs = complete(path, QUESTIONS[1:], lambda question: answered(question, hits=9), again=["linear", "plain"])

@@ -96,6 +96,6 @@ def test_files_of_other_machines_and_versions_are_kept_for_a_day(tmp_path: Path,
     assert partial_files.is_left(path)
 
 
-def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
+def test_a_missing_folder_holds_nothing(tmp_path: Path) -> None:
     assert partial_files.sweep(tmp_path / "none") == 0
     assert not partial_files.is_left(tmp_path / ".partial-none")

@@ -129,7 +129,7 @@ def test_a_store_cannot_have_other_files_removed(artifact_store: ArtifactStore, 
 
 
 @pytest.mark.parametrize("key", ["", "..", "*", "../../x", "a/b", "x" * 100, "short", "UPPER" * 4])
-def test_a_key_that_no_study_has_is_no_place(artifact_store: ArtifactStore, key: str) -> None:
+def test_a_key_that_no_study_has_is_not_a_place(artifact_store: ArtifactStore, key: str) -> None:
     artifact_store.put("artifacts-x", key.encode())
     assert not artifacts.is_place(artifact_store, key)
 

@@ -100,6 +100,6 @@ def test_leftovers_are_counted_and_removed(here: Path, ftsearch: Callable[..., A
     assert "Nothing to repair" in ftsearch("artifacts", "colours", "--repair").out
 
 
-def test_a_study_that_is_not_there_is_reported(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_a_missing_study_is_reported(here: Path, ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("artifacts", "colors")
     assert (done.code, "colours" in done.err) == (2, True)

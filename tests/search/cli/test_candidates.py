@@ -28,7 +28,7 @@ def test_a_candidate_is_read_from_what_best_prints(tmp_path: Path) -> None:
 def test_a_file_without_a_candidate_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "c.json"
     path.write_text(text)
-    with pytest.raises(UserError, match=r"c\.json is no candidate") as refused:
+    with pytest.raises(UserError, match=r"c\.json is not a candidate") as refused:
         read_file(str(path))
     assert "\n" not in str(refused.value)
     with pytest.raises(UserError, match="cannot read the candidate"):

@@ -14,13 +14,13 @@ from search.store import connection, migrate
 pytest.importorskip("waitress", reason="needs ftsearch[dashboard]")
 
 
-def test_others_are_let_in_only_with_a_token(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_other_machines_need_a_token(here: Path, ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("dashboard", "--host", "0.0.0.0")
     assert done.code == 2
     assert "give --token or set FTSEARCH_TOKEN" in done.err
 
 
-def test_a_store_that_is_not_there_yet_is_waited_for(
+def test_a_store_that_does_not_exist_yet_is_waited_for(
     tmp_path: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, waited = f"sqlite:///{tmp_path}/later.db", list[float]()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 
-def test_everything_of_a_study_goes_and_other_things_stay(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_everything_of_a_study_is_deleted_and_nothing_else(here: Path, ftsearch: Callable[..., Any]) -> None:
     folder = here / "runs" / "colours"
     (folder / "notes.txt").write_text("mine")
     assert list(folder.glob("trial-*"))

@@ -41,7 +41,7 @@ def test_wrong_input_is_one_line_and_exit_2(here: Path, ftsearch: Callable[..., 
             "refit or the number of a trial of 'colours', got 'first'",
         ),
         (("diff", "colour:1", "2"), "did you mean 'colours'?"),
-        (("diff", "c.json", "0"), "c.json is no candidate"),
+        (("diff", "c.json", "0"), "c.json is not a candidate"),
         (("diff", "nowhere.json", "0"), "cannot read the candidate nowhere.json"),
     )
     for arguments, message in wrong:

@@ -26,7 +26,7 @@ def test_a_plan_shows_data_units_decisions_and_costs_and_stores_nothing(
     assert sorted((here / "runs").rglob("*")) == before
 
 
-def test_a_decision_without_a_place_is_said(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_a_decision_that_does_not_apply_is_reported(here: Path, ftsearch: Callable[..., Any]) -> None:
     text = (here / "study.yaml").read_text().replace("space: {", "space: {kernel: {sizes: [3]}, ")
     (here / "study.yaml").write_text(text)
     assert "kernel drops out:" in ftsearch("plan", "study.yaml").out
@@ -49,7 +49,7 @@ def test_images_that_are_in_training_and_validation_are_reported(here: Path, fts
     assert "images are in training too, so results on them are too optimistic" in ftsearch("plan", "study.yaml").out
 
 
-def test_names_in_brackets_and_names_that_are_no_utf_8_are_shown_as_they_are(
+def test_names_in_brackets_and_names_that_are_not_utf_8_are_shown_as_they_are(
     here: Path, ftsearch: Callable[..., Any]
 ) -> None:
     (here / "data" / "red").rename(here / "data" / "[bold]red")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,15 +15,25 @@ import torch
 from PIL import Image
 from torch import nn
 
+from search.api import export_study
 from search.model import folder, predict
 from search.model.inputs import Images, TextInputs
 from search.model.predict import Model, task_of
 
 
+@pytest.fixture(scope="module")
+def exported(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the finished study's winner."""
+    place = tmp_path_factory.mktemp("exported") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(finished)
+        patch.setenv("FTSEARCH_CACHE", str(finished / "cache"))
+        return export_study("colours", output=place).folder
+
+
 @pytest.fixture
-def model(here: Path, ftsearch: Callable[..., Any]) -> Path:
-    assert ftsearch("export", "colours", "-o", "model").code == 0
-    return here / "model"
+def model(here: Path, exported: Path) -> Path:
+    return Path(shutil.copytree(exported, here / "model"))
 
 
 def test_one_image(model: Path, ftsearch: Callable[..., Any]) -> None:
@@ -57,7 +68,7 @@ def test_wrong_input_is_one_line_and_exit_2(model: Path, ftsearch: Callable[...,
     wrong = (
         (("predict", model, "broken.jpg"), "cannot read the image broken.jpg: not an image"),
         (("predict", model, "nowhere"), "no image and no folder at nowhere"),
-        (("predict", "other", "data"), "other is no model: it holds no model.json"),
+        (("predict", "other", "data"), "other is not a model: it holds no model.json"),
         (("predict", model, "data", "--format", "onnx"), "not exported as 'onnx'"),
     )
     for arguments, message in wrong:
@@ -71,9 +82,9 @@ def test_wrong_input_is_one_line_and_exit_2(model: Path, ftsearch: Callable[...,
     assert "model.safetensors is damaged or was changed" in done.err
 
 
-def test_options_without_sense_for_the_model_are_refused(model: Path, ftsearch: Callable[..., Any]) -> None:
+def test_options_that_do_not_apply_to_the_model_are_refused(model: Path, ftsearch: Callable[..., Any]) -> None:
     wrong = (
-        (("--masks", "out"), "--masks is for models that predict the class of every pixel; this model is of the task"),
+        (("--masks", "out"), "--masks is for models that predict the class of every pixel; this model's task is"),
         (("--pictures", "out"), "--pictures is for models that predict boxes or masks"),
         (("--text-column", "text"), "columns are of tables of texts, but this model reads images"),
     )
@@ -195,7 +206,7 @@ def test_masks_are_written_in_the_size_of_the_original(stated: Any, ftsearch: Ca
     refused = ftsearch("predict", "m", "in", "--masks", "in")
     assert (refused.code, refused.err.count("\n")) == (2, 1)
     assert "in/a.png is an image that is read; name another folder" in refused.err
-    assert "--threshold is of scores" in ftsearch("predict", "m", "in", "--threshold", 0.5).err
+    assert "--threshold applies to scores" in ftsearch("predict", "m", "in", "--threshold", 0.5).err
 
 
 def test_tags_are_printed_as_entities_and_word_by_word(stated: Any, ftsearch: Callable[..., Any]) -> None:

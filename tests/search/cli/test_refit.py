@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 
-def test_it_says_that_there_are_no_test_images(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_missing_test_images_are_reported(here: Path, ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("refit", "study.yaml", "--epochs", 1)
     assert done.code == 0, done.err
     assert "the data set has no test images, so there is no final number." in done.out
@@ -19,7 +19,7 @@ def test_wrong_candidates_are_one_line(here: Path, ftsearch: Callable[..., Any])
     for arguments, message in (
         (("--candidate", "77"), "the study 'colours' has no trial 77; it has 6, numbered from 0"),
         (("--candidate", "missing.json"), "cannot read the candidate missing.json"),
-        (("--candidate", "no.json"), "no.json is no candidate: candidate must be a mapping"),
+        (("--candidate", "no.json"), "no.json is not a candidate: candidate must be a mapping"),
         (
             ("--candidate", "worst"),
             "refit, a candidate's file or the number of a trial of 'colours', got 'worst'",

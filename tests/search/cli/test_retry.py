@@ -20,7 +20,7 @@ def test_failed_trials_run_again_with_their_candidates(here: Path, ftsearch: Cal
     fail(3)
     before = ftsearch("trials", "colours", "--json").data[3]["candidate"]
     done = ftsearch("retry", "colours", "--failed")
-    assert (done.code, "put back: 3." in done.out) == (0, True), done.err
+    assert (done.code, "queued again: 3." in done.out) == (0, True), done.err
     assert "trial 3 waits for a worker" in ftsearch("status", "colours").out
     done = ftsearch("worker", "colours", "--device", "cpu")
     assert done.code == 0, done.err
@@ -29,7 +29,7 @@ def test_failed_trials_run_again_with_their_candidates(here: Path, ftsearch: Cal
     assert "no failed trials" in ftsearch("retry", "colours", "--failed").out
 
 
-def test_what_is_to_be_tried_again_must_be_said(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_which_trials_to_retry_must_be_given(here: Path, ftsearch: Callable[..., Any]) -> None:
     assert "say which trials" in ftsearch("retry", "colours").err
     done = ftsearch("retry", "colours", "--trial", 1)
     assert (done.code, "no failed trial 1 in colours" in done.err) == (2, True)

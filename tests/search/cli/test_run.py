@@ -84,7 +84,7 @@ def test_a_run_ends_with_a_model_that_predicts(here: Path, ftsearch: Callable[..
     assert ftsearch("predict", "runs/colours/model", "data/red").code == 0
 
 
-def test_who_only_looks_gets_no_model(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_a_run_may_end_without_a_model(here: Path, ftsearch: Callable[..., Any]) -> None:
     (here / "study.yaml").write_text((here / "study.yaml").read_text().replace(", final: off", ""))
     done = ftsearch("run", "study.yaml", "--no-final")
     assert "Model:" not in done.out

@@ -27,7 +27,7 @@ def printed(sheet: Sheet, width: int) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [18, 20, 30, 40, 60, 80, 100, 160])
-def test_no_cell_is_cut_or_parted_at_any_width(width: int) -> None:
+def test_no_cell_is_cut_or_split_at_any_width(width: int) -> None:
     text = "\n".join(printed(SHEET, width))
     for row in ROWS:
         for cell in row[:-1]:
@@ -52,7 +52,7 @@ def test_words_stand_below_their_row_where_there_is_little_room_beside_it() -> N
     ]
 
 
-def test_a_narrow_terminal_shows_pairs_that_are_never_parted() -> None:
+def test_a_narrow_terminal_shows_pairs_that_are_never_split() -> None:
     assert printed(SHEET, 40) == [
         "rank 1  trial 12  state complete",
         "accuracy 0.98765  parameters 12.34 M",

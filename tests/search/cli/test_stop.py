@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 
-def test_a_stopped_study_gives_out_no_trial(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_a_stopped_study_hands_out_no_trial(here: Path, ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("stop", "colours")
-    assert (done.code, "colours is stopped; no worker is there" in done.out) == (0, True)
+    assert (done.code, "colours is stopped; no workers are running" in done.out) == (0, True)
     assert ftsearch("status", "colours", "--json").data["stopping"]
     assert "has been stopped" in ftsearch("status", "colours").out
 

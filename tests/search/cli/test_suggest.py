@@ -38,7 +38,7 @@ def test_wrong_input_is_one_line(here: Path, ftsearch: Callable[..., Any]) -> No
 
 
 def test_masks_are_recognised_as_init_does(here: Path, ftsearch: Callable[..., Any]) -> None:
-    """Images beside masks are no two classes of these names."""
+    """Images beside masks are not two classes of these names."""
     random = np.random.default_rng(0)
     for name, mode in (("images", "RGB"), ("masks", "L")):
         (here / "seg" / name).mkdir(parents=True)

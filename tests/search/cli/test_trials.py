@@ -25,7 +25,7 @@ def test_json_and_csv_exclude_each_other(here: Path, ftsearch: Callable[..., Any
     assert ftsearch("trials", "colours", "--json", "--csv").code == 2
 
 
-def test_a_study_file_that_is_not_there_is_named_once(here: Path, ftsearch: Callable[..., Any]) -> None:
+def test_a_missing_study_file_is_named_once(here: Path, ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("trials", "missing.yaml")
     assert done.code == 2
     assert done.err.strip() == "Error: cannot read the study file missing.yaml: No such file or directory"
@@ -59,7 +59,7 @@ def test_numbers_and_candidates_are_whole_at_any_width(
     ],
     ids=lambda command: command[0],
 )
-def test_images_that_validation_shares_with_training_are_told_beside_every_result(
+def test_images_that_validation_shares_with_training_are_reported_beside_every_result(
     here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     load = reading.load_study

@@ -12,7 +12,7 @@ TOKEN = "correct-horse-battery"
 PAGE = {"Accept": "text/html"}
 
 
-def test_others_are_let_in_only_with_a_token() -> None:
+def test_other_machines_need_a_token() -> None:
     access.check("127.0.0.1", None)
     access.check("0.0.0.0", TOKEN)
     with pytest.raises(UserError, match="give --token"):

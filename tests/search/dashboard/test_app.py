@@ -263,7 +263,7 @@ def test_the_token_is_refused_and_accepted(page: Any, filled: str, command: Call
     page.get_by_label("Token of this dashboard").fill("wrong-horse-battery")
     page.get_by_role("button", name="Enter").click()
     page.get_by_role("alert").wait_for()
-    assert page.faults  # the browser tells of the 401
+    assert page.faults  # the browser logs the 401
     page.faults.clear()
     page.get_by_label("Token of this dashboard").fill(TOKEN)
     page.get_by_role("button", name="Enter").click()

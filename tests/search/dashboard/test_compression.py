@@ -7,7 +7,7 @@ from typing import Any
 PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
 
 
-def test_what_is_sent_is_compressed_for_those_who_take_it(filled: str, serve: Callable[..., Any]) -> None:
+def test_responses_are_compressed_for_clients_that_accept_it(filled: str, serve: Callable[..., Any]) -> None:
     client = serve(filled).client
     plain = client.get(PLOTLY)
     small = client.get(PLOTLY, headers={"Accept-Encoding": "gzip, br"})

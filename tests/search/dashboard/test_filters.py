@@ -47,7 +47,7 @@ def test_ranges_are_read(text: str, ends: object) -> None:
     assert filters.read_range(text) == ends
 
 
-def test_what_cannot_be_understood_is_no_condition() -> None:
+def test_what_cannot_be_understood_is_not_a_condition() -> None:
     assert filters.read("state=evil&since=yesterday&nonsense=1").is_empty
 
 

@@ -8,7 +8,7 @@ from search.dashboard.rate_limit import Guesses, source_of
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time that is told, in a list so that it can be moved."""
+    """The current time, in a list so that a test can move it."""
     now = [1000.0]
     monkeypatch.setattr(rate_limit.time, "monotonic", lambda: now[0])
     return now
@@ -26,7 +26,7 @@ def test_every_further_wrong_token_costs_twice_the_time_up_to_a_minute(clock: li
     assert found.wait_s("b") == 0
 
 
-def test_who_knows_the_token_or_is_silent_for_an_hour_begins_anew(clock: list[float]) -> None:
+def test_a_correct_token_or_an_hour_of_silence_resets_the_count(clock: list[float]) -> None:
     found = Guesses()
     for _ in range(20):
         found.note("a")

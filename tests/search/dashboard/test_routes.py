@@ -49,7 +49,7 @@ def test_names_with_slashes_survive() -> None:
     assert Address.of("/study/s/trial/3", "").numbers == [3]
 
 
-def test_a_study_that_is_not_there_is_reported(pages: Pages) -> None:
+def test_a_missing_study_is_reported(pages: Pages) -> None:
     assert "did you mean" in str(pages.page(Address.of("/study/drwn", ""), []))
     assert "No page has this address" in str(pages.page(Address.of("/evil", ""), []))
 
@@ -81,11 +81,11 @@ def test_every_page_has_a_pulse_that_rests_while_nothing_happens(pages: Pages, p
 
 @pytest.mark.parametrize("path", [None, 5, [], {}, True])
 @pytest.mark.parametrize("query", [None, 5, []])
-def test_what_is_no_address_is_the_first_page(path: Any, query: Any) -> None:
+def test_what_is_not_an_address_is_the_first_page(path: Any, query: Any) -> None:
     assert Address.of(path, query) == Address("overview")
 
 
 @pytest.mark.parametrize("number", ["9" * 10, "9" * 5000, "-1", "x", "²", "٣"])
-def test_a_number_that_no_trial_has_is_no_page(number: str) -> None:
+def test_a_number_that_no_trial_has_is_not_a_page(number: str) -> None:
     assert Address.of(f"/study/s/trial/{number}", "").kind == "unknown"
     assert Address.of("/study/s/compare", f"?trials=1,{number},2").numbers == [1, 2]

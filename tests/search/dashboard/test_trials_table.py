@@ -60,7 +60,7 @@ def test_of_several_thousand_structures_each_kind_is_read_once(cache: StudyCache
     assert all(trial.size.unit_states for trial in cache.study("drawn", [Need.STRUCTURES]).trials if trial.size)
 
 
-def test_what_all_candidates_share_is_said_once(drawn: StudyRecord) -> None:
+def test_what_all_candidates_share_is_reported_once(drawn: StudyRecord) -> None:
     assert "All of them: Drawn." in trials_table.summary(drawn)
     assert not any(row["words"].startswith("Drawn") for row in trials_table.rows(drawn))
 

@@ -129,7 +129,7 @@ def test_what_changed_may_have_left_the_page_but_is_an_input(client: Any, reques
     b'{"output": "nothing.here", "outputs": {"id": "nothing", "property": "here"}, "inputs": []}',
     b'{"output": "pulse.data", "outputs": {"id": "pulse", "property": "data"}, "inputs": [], "state": []}',
 ])  # fmt: skip
-def test_a_body_that_is_no_call_is_refused_in_a_line(client: Any, body: bytes) -> None:
+def test_a_body_that_is_not_a_call_is_refused_in_a_line(client: Any, body: bytes) -> None:
     for kind, expected in (("application/json", {400}), ("text/plain", {415}), ("", {415})):
         answer = client.post(CALLBACKS, data=body, content_type=kind)
         assert answer.status_code in expected

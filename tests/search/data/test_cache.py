@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import errno
-import subprocess
-import sys
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +101,11 @@ for worker in workers:
 """
 
 
-def test_processes_that_start_at_once_share_one_file(folder: Path, tmp_path: Path) -> None:
-    arguments = [sys.executable, "-c", PROGRAM, str(folder), str(tmp_path / "shared")]
-    sums = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, timeout=120, check=True).stdout.split()
+def test_processes_that_start_at_once_share_one_file(
+    folder: Path, tmp_path: Path, start_program: Callable[..., BaseProcess]
+) -> None:
+    start_program(PROGRAM, folder, tmp_path / "shared", output=tmp_path / "sums.txt").join()
+    sums = (tmp_path / "sums.txt").read_text().split()
     assert len(sums) == 3
     assert len(set(sums)) == 1
     assert len(list((tmp_path / "shared").glob("*.npy"))) == 1

@@ -27,5 +27,5 @@ def test_train_may_be_a_class_of_vehicles(tmp_path: Path) -> None:
     assert class_parts(make(tmp_path, "bus", "car", "train")) == {tmp_path: None}
 
 
-def test_train_and_test_without_class_folders_are_no_classes(tmp_path: Path) -> None:
+def test_train_and_test_without_class_folders_are_not_classes(tmp_path: Path) -> None:
     assert set(class_parts(make(tmp_path, "train", "test")).values()) == {Split.TRAIN, Split.TEST}

@@ -46,7 +46,7 @@ def test_several_files_without_parts_and_none_are_refused(tmp_path: Path) -> Non
         files_of(tmp_path)
     write(tmp_path, "a.json", "b.json")
     with pytest.raises(
-        AmbiguousError, match=r"none of which says that it is for training: a\.json, b\.json; name"
+        AmbiguousError, match=r"none of which is marked as the one for training: a\.json, b\.json; name"
     ) as caught:
         files_of(tmp_path)
     assert caught.value.files == (tmp_path / "a.json", tmp_path / "b.json")

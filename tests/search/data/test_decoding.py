@@ -20,7 +20,7 @@ from search.data.decoding import LARGE, Memory, levels_of, orientation, read, to
 PIXELS = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
 ODD = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 UPRIGHT = Image.fromarray(PIXELS)
-STORED = {  # how an upright picture lies in a file that says so: EXIF 2.32, 4.6.4 A, tag 274
+STORED = {  # how an upright picture is stored in a file that says so: EXIF 2.32, 4.6.4 A, tag 274
     1: lambda array: array,
     2: lambda array: array[:, ::-1],
     3: lambda array: array[::-1, ::-1],
@@ -169,7 +169,7 @@ def test_odd_metadata_of_other_files_end_in_a_picture_or_a_line(tmp_path: Path, 
         if kind == "tif":
             Image.new("RGB", (24, 16), (200, 10, 10)).save(stream, "TIFF")
             whole = bytearray(stream.getvalue())
-            for _ in range(3):  # the directory stands in front of the pixels or behind them
+            for _ in range(3):  # the directory comes before the pixels or after them
                 whole[chance.randrange(8, min(len(whole), 200))] = chance.randrange(256)
         else:
             Image.new("RGB", (24, 16), (200, 10, 10)).save(stream, kind.upper(), exif=b"Exif\0\0" + odd_exif(chance))

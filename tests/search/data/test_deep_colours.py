@@ -131,7 +131,7 @@ def test_deep_colours_in_planes_are_refused(tmp_path: Path, kind: str) -> None:
         read(path)
 
 
-def test_eight_bits_are_no_deep_colours(tmp_path: Path) -> None:
+def test_eight_bits_are_not_deep_colours(tmp_path: Path) -> None:
     picture = Image.fromarray(drawn(8, 3).astype(np.uint8))
     picture.save(tmp_path / "a.png")
     picture.convert("RGBA").save(tmp_path / "b.png")

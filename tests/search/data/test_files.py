@@ -60,14 +60,14 @@ def test_a_folder_inside_a_hidden_one_is_read(tmp_path: Path) -> None:
     assert walk.lines() == ()
 
 
-def test_links_in_circles_and_pipes_are_no_files(tmp_path: Path) -> None:
+def test_links_in_circles_and_pipes_are_not_files(tmp_path: Path) -> None:
     (tmp_path / "circle.png").symlink_to(tmp_path / "circle.png")
     (tmp_path / "again").symlink_to(tmp_path)
     os.mkfifo(tmp_path / "pipe.png")
     assert Walk().files(tmp_path, (".png",)) == []
 
 
-def test_names_that_are_no_utf_8_can_be_printed() -> None:
+def test_names_that_are_not_utf_8_can_be_printed() -> None:
     assert printable(os.fsdecode(b"caf\xe9.png")) == "caf\\udce9.png"
     assert printable("été ✓") == "été ✓"
     printable("half \ud83d").encode()

@@ -34,7 +34,7 @@ def test_a_saved_data_set_has_its_parts_and_names_of_classes(stored: Path) -> No
     ]
 
 
-def test_what_is_not_there_is_named(stored: Path) -> None:
+def test_what_is_missing_is_named(stored: Path) -> None:
     with pytest.raises(DataError, match="no part 'dev'; it has train, validation"):
         hub.parts_of(hub.HubOptions(dataset="mine", val_split="dev"), stored)
 

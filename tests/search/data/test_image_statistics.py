@@ -27,7 +27,7 @@ def test_numbers_are_what_the_eye_sees(tmp_path: Path) -> None:
     assert loud["contrast"] > dull["contrast"]
 
 
-def test_a_few_of_many_are_looked_at_and_none_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_few_of_many_are_looked_at_and_none_is_not_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = sample(tmp_path / "a.png", np.full((8, 8, 3), 100))
     opened: list[int] = []
     plain = FileImage.open

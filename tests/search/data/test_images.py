@@ -51,7 +51,7 @@ def test_equal_content_has_equal_digests() -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_a_name_that_no_file_system_takes_is_not_there(tmp_path: Path) -> None:
+def test_a_name_that_no_file_system_takes_is_missing(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     assert is_there(tmp_path / "a.png")
     assert not any(is_there(tmp_path / name) for name in ("b.png", "x" * 5000, "a\0.png"))

@@ -1,4 +1,4 @@
-"""What is no image is fed the same way."""
+"""Inputs other than images are loaded in the same way."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def test_a_word_of_a_name_says_the_split(name: str, split: Split | None) -> None
     assert split_of(name) is split
 
 
-def test_words_are_parted_by_everything_but_letters() -> None:
+def test_everything_but_letters_separates_words() -> None:
     assert words_of("Airline_Sentiment-2.label") == ["airline", "sentiment", "label"]
 
 

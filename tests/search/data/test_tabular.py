@@ -24,7 +24,7 @@ def test_rows_know_their_line_and_their_part(tmp_path: Path) -> None:
     assert found[2].place.endswith("t.csv, line 4")
 
 
-def test_what_is_held_out_may_be_said_by_a_column_of_its_own(tmp_path: Path) -> None:
+def test_a_column_of_its_own_may_mark_what_is_held_out(tmp_path: Path) -> None:
     """fastai's tables have ``is_valid``."""
     text = "a,is_valid,is_test\n1,True,0\n2,False,0\n3,0,1\n4,,\n5,1,\n"
     _, rows = read_rows(table(tmp_path, text), ("a",))
@@ -105,12 +105,12 @@ def test_the_separator_is_the_one_that_the_rows_show(tmp_path: Path, name: str, 
         ("T.TSV", "", "\t"),
     ],
 )
-def test_what_parts_nothing_evenly_is_no_separator(name: str, text: str, mark: str) -> None:
+def test_what_splits_nothing_evenly_is_not_a_separator(name: str, text: str, mark: str) -> None:
     assert separator_of(name, text) == mark
 
 
 def test_a_separator_that_parts_the_header_only_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no column 'path'; .*; its columns seem to be parted by semicolons: save it"):
+    with pytest.raises(DataError, match=r"no column 'path'; .*; columns seem to be separated by semicolons"):
         read_rows(table(tmp_path, "path;label\na;b;c\n"), ("path",))
 
 
@@ -137,7 +137,7 @@ def test_a_header_is_not_taken_for_a_sample(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Unnamed: 0", "Unnamed: 0_level_1", " "])
-def test_a_column_without_a_name_is_no_column(tmp_path: Path, name: str) -> None:
+def test_a_column_without_a_name_is_not_a_column(tmp_path: Path, name: str) -> None:
     columns, rows = read_rows(table(tmp_path, f"{name},path,age\n0,a.png,3\n1,b.png,4\n"), ("path", "age"))
     assert columns == ("path", "age")
     assert [row.number("age") for row in rows] == [3, 4]
@@ -176,7 +176,7 @@ def test_rows_that_cannot_be_used_are_reported_and_the_others_kept(tmp_path: Pat
     assert [line.split(", ", 1)[1].split(":")[0] for line in problems] == ["line 3", "line 4"]
 
 
-def test_a_path_that_no_file_system_takes_is_no_file(tmp_path: Path) -> None:
+def test_a_path_that_no_file_system_takes_is_not_a_file(tmp_path: Path) -> None:
     _, rows = read_rows(table(tmp_path, f"a\n{'x' * 200_000}\n"), ("a",))
     with pytest.raises(DataError, match=r"line 2: no file .*x…x+; paths start at"):
         next(rows).image("a", tmp_path)

@@ -85,8 +85,8 @@ def test_files_of_a_folder_are_its_parts(tmp_path: Path) -> None:
     [
         ("a.csv", b"\xff\xfe", "is not UTF-8 text"),
         ("a.csv", b"text,text\n", "a column is in the header twice: text, text"),
-        ("a.json", b"[{]", "is no valid JSON"),
-        ("a.json", b"[" * 100_000, "is no valid JSON: maximum recursion depth"),
+        ("a.json", b"[{]", "is not valid JSON"),
+        ("a.json", b"[" * 100_000, "is not valid JSON: maximum recursion depth"),
     ],
 )
 def test_tables_that_cannot_be_read(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -106,7 +106,7 @@ def test_half_a_character_and_endless_nesting_are_rows_that_cannot_be_used(tmp_p
     lines = ['{"text": "fine", "label": 1}', '{"text": "\\ud83d", "label": 1}', '{"text": ' + "[" * 100_000]
     good, half, nested = rows(write(tmp_path, "a.jsonl", "\n".join(lines)))
     assert good == {"text": "fine", "label": "1"}
-    assert "a.jsonl, line 2: holds half of a surrogate pair" in str(half)
+    assert "a.jsonl, line 2: holds an unpaired surrogate" in str(half)
     assert "a.jsonl, line 3: no valid JSON: maximum recursion depth" in str(nested)
 
 
@@ -119,7 +119,7 @@ def test_the_separator_is_the_one_that_the_rows_show(tmp_path: Path, mark: str) 
     ]
 
 
-def test_a_column_without_a_name_is_no_column(tmp_path: Path) -> None:
+def test_a_column_without_a_name_is_not_a_column(tmp_path: Path) -> None:
     _, (found,) = text_tables.tables_of(str(write(tmp_path, "a.csv", ",Unnamed: 0,text,label\n0,0,fine,1\n")), Path())
     assert found.columns == ("text", "label")
     (row,) = found.rows
@@ -148,5 +148,5 @@ def test_a_table_without_header_is_reported_so(tmp_path: Path, text: str, offere
 
 def test_a_separator_that_parts_the_header_only_is_reported(tmp_path: Path) -> None:
     _, (found,) = text_tables.tables_of(str(write(tmp_path, "a.csv", "text;label\nx\n")), Path())
-    with pytest.raises(DataError, match=r"no column with texts found; .*; its columns seem to be parted by semicolons"):
+    with pytest.raises(DataError, match=r"no column with texts found; .*; columns seem to be separated by semicolons"):
         text_tables.column(found, None, text_tables.TEXT_NAMES, "texts", "text_column")

@@ -39,7 +39,7 @@ def test_texts_of_like_length_come_together_in_an_order_of_the_epoch_s_own() -> 
     assert longest != sorted(longest, reverse=True)
 
 
-def test_a_single_text_at_the_end_is_no_training_batch() -> None:
+def test_a_single_text_at_the_end_is_not_a_training_batch() -> None:
     loader = batches(size=33)
     assert [len(chosen) for chosen in loader.order(1)] == [33, 33, 33]
     assert len(loader) == 3

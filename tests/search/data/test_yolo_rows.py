@@ -18,7 +18,7 @@ def test_rows_are_numbered_as_an_editor_numbers_them(tmp_path: Path) -> None:
     assert [len(boxes) for boxes in boxes_of([rows, []], None, faults)] == [2, 0]
 
 
-def test_a_missing_file_is_background_and_one_that_is_no_text_a_fault(tmp_path: Path) -> None:
+def test_a_missing_file_is_background_and_one_that_is_not_text_a_fault(tmp_path: Path) -> None:
     faults = Faults("rows")
     assert read_rows(tmp_path / "none.txt", ("wasp",), faults) == []
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe")
@@ -26,7 +26,7 @@ def test_a_missing_file_is_background_and_one_that_is_no_text_a_fault(tmp_path: 
     assert len(faults.lines) == 1
 
 
-def test_a_class_that_is_not_there_is_named_by_its_number(tmp_path: Path) -> None:
+def test_a_missing_class_is_named_by_its_number(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("7 0.5 0.5 0.2 0.2\n-1 0.5 0.5 0.2 0.2\ninf 0 0 1 1\n")
     faults = Faults("rows")
     assert [row.label for row in read_rows(tmp_path / "a.txt", ("wasp",), faults)] == ["number 7", "number -1"]
@@ -34,7 +34,7 @@ def test_a_class_that_is_not_there_is_named_by_its_number(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("track", ["7", "1", "0"])
-def test_saved_tracks_are_no_outlines(tmp_path: Path, track: str) -> None:
+def test_saved_tracks_are_not_outlines(tmp_path: Path, track: str) -> None:
     """A box, a confidence and the number of a track are as many numbers as a triangle has."""
     (tmp_path / "a.txt").write_text(f"0 0.5 0.5 0.2 0.2 0.9 {track}\n0 0.4 0.5 0.2 0.2 0.8 {track}\n")
     faults = Faults("rows")

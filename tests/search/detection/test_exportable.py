@@ -21,7 +21,7 @@ OUTPUTS = Signature(outputs=("boxes", "scores", "labels"))
 
 
 class Detecting(nn.Module):
-    """Two convolutions that are tapped, and a detector with random weights that tells many boxes."""
+    """Two convolutions that are tapped, and a detector with random weights that predicts many boxes."""
 
     input_shape = (3, 64, 96)
 

@@ -75,7 +75,7 @@ def as_ours(network: Any) -> Any:
 
 
 def check_same(folder: Path, name: str, outputs: int) -> None:
-    """The plain recipe on a detector's weights tells exactly torchvision's boxes, scores and classes."""
+    """The plain recipe on a detector's weights predicts exactly torchvision's boxes, scores and classes."""
     network = as_ours(detector(name, outputs))
     torch.save(network.state_dict(), folder / "weights.pth")
     ours = changed(opened(folder, name, "./weights.pth"))
@@ -152,7 +152,7 @@ def test_a_finer_pyramid_takes_the_levels_that_both_have(coco: tuple[StudyRuntim
     names = [name for name, _ in mine.pyramid.fpn.named_parameters() if name.startswith("inner_blocks.2.")]  # type: ignore[union-attr]
     assert names
     own = {name: value for name, value in mine.pyramid.fpn.state_dict().items() if name in names}  # type: ignore[union-attr]
-    for name, value in own.items():  # 8, 16, 32: the last stands on the unit that the detector's second level has
+    for name, value in own.items():  # 8, 16, 32: the last is attached to the unit of the detector's second level
         assert torch.equal(value, theirs[f"backbone.fpn.{name.replace('inner_blocks.2', 'inner_blocks.1')}"])
 
 

@@ -10,7 +10,7 @@ from spaces.heads import Features, Tap
 FINE, COARSE = Tap(2, "fine", 8, (24, 8, 12)), Tap(5, "coarse", 16, (4, 6, 48), channels_last=True)
 
 
-def test_levels_have_one_width_and_halve_behind_the_last() -> None:
+def test_levels_have_one_width_and_halve_after_the_last() -> None:
     pyramid = Pyramid((FINE, COARSE), (64, 96), width=32, extra=2)
     found = pyramid((torch.randn(2, 24, 8, 12), torch.randn(2, 4, 6, 48)))
     assert [tuple(level.shape) for level in found.values()] == [

@@ -69,7 +69,7 @@ def test_fresh_seeds_differ_and_are_the_same_for_all_candidates(url: str) -> Non
 def test_folds_and_fractions_are_trained_on_what_they_say(url: str) -> None:
     study = confirm(url, top=1, seeds=1, folds=3, fractions=(0.5, 1.0))
     images = {(run.fold, run.fraction): run.images for run in study.repeats if run.trial == 0}
-    # 12 images a class: 2 for testing, and so 30 in training and validation together.
+    # 12 images per class: 2 for testing, and so 30 in training and validation together.
     assert {count for (_, share), count in images.items() if share == 1} == {20}
     assert {count for (_, share), count in images.items() if share == 0.5} <= {9, 10, 11}
     assert len(images) == 6

@@ -41,6 +41,15 @@ def study(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return lambda **options: run_study(study_file, report=False, **options)
 
 
+@pytest.fixture
+def searched(
+    study: Callable[..., StudyResult], made_once: Callable[[str, Callable[[], object]], None]
+) -> Callable[..., StudyResult]:
+    """Continues that study after its search, which all tests share."""
+    made_once("searched", lambda: study(final=False))
+    return study
+
+
 class Watching(Silent):
     def __init__(self) -> None:
         self.begun: list[str] = []
@@ -85,8 +94,8 @@ def test_a_run_ends_with_the_best_mean_trained_on_train_and_validation_data(stud
     assert {one.answers[0].label for one in predicted} <= {"red", "green", "blue"}
 
 
-def test_best_is_the_final_model_and_a_number_the_searched_one(study: Callable[..., StudyResult]) -> None:
-    record = study().study
+def test_best_is_the_final_model_and_a_number_the_searched_one(searched: Callable[..., StudyResult]) -> None:
+    record = searched().study
     best = export_study("colours", output="a").facts
     assert best.name == "colours-final-0"
     assert record.best is not None
@@ -94,18 +103,18 @@ def test_best_is_the_final_model_and_a_number_the_searched_one(study: Callable[.
 
 
 def test_nothing_happens_twice_and_a_new_winner_gets_a_new_model(
-    study: Callable[..., StudyResult], monkeypatch: pytest.MonkeyPatch
+    searched: Callable[..., StudyResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = study().study
+    first = searched().study
     before = (MODEL / "model.json").stat().st_mtime_ns
     watching = Watching()
-    again = study(observer=watching)
+    again = searched(observer=watching)
     assert watching.begun == []
     assert again.model == Path("runs/colours/model")
     assert (MODEL / "model.json").stat().st_mtime_ns == before
     assert (again.study.finals, again.study.repeats) == (first.finals, first.repeats)
     _worsen(first.best.number if first.best else 0)
-    longer = study(trials=5).study
+    longer = searched(trials=5).study
     assert longer.best is not None
     assert first.best is not None
     assert longer.best.number != first.best.number
@@ -120,7 +129,7 @@ def _worsen(number: int) -> None:
     engine.dispose()
 
 
-def test_who_only_looks_gets_no_model_and_may_have_one_later(study: Callable[..., StudyResult]) -> None:
+def test_a_run_without_a_final_model_may_make_one_later(study: Callable[..., StudyResult]) -> None:
     result = study(final=False)
     assert (result.model, result.study.finals, result.study.repeats) == (None, (), ())
     assert not MODEL.exists()
@@ -128,7 +137,7 @@ def test_who_only_looks_gets_no_model_and_may_have_one_later(study: Callable[...
 
 
 def test_a_final_training_that_fails_loses_nothing_and_is_tried_again(
-    study: Callable[..., StudyResult], monkeypatch: pytest.MonkeyPatch
+    searched: Callable[..., StudyResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def put(self: Folder, name: str, content: bytes) -> None:
         if name.startswith("final-"):
@@ -138,20 +147,20 @@ def test_a_final_training_that_fails_loses_nothing_and_is_tried_again(
     kept = Folder.put
     with monkeypatch.context() as patch:
         patch.setattr(Folder, "put", put)
-        result = study()
+        result = searched()
     assert result.notes == ("no final model: its training failed: the weights are odd",)
     assert len(result.study.ranking) == 4
     assert result.study.best is not None
     assert model_folder.read(MODEL).name == f"colours-trial-{result.study.best.number}"
-    mended = study()
+    mended = searched()
     assert (mended.notes, len(mended.study.finals)) == ((), 1)
     assert model_folder.read(MODEL).name == "colours-final-0"
 
 
-def test_a_model_folder_with_other_files_is_left_alone(study: Callable[..., StudyResult]) -> None:
+def test_a_model_folder_with_other_files_is_left_alone(searched: Callable[..., StudyResult]) -> None:
     MODEL.mkdir(parents=True)
     (MODEL / "thesis.txt").write_text("mine")
-    result = study()
+    result = searched()
     assert result.model is None
     assert "holds other files (thesis.txt)" in result.notes[0]
     assert (MODEL / "thesis.txt").read_text() == "mine"
@@ -184,12 +193,12 @@ class Killing(Silent):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_run_interrupted_in_its_final_training_goes_on_with_it(study: Callable[..., StudyResult]) -> None:
-    result = study(observer=Killing())
+def test_a_run_interrupted_in_its_final_training_goes_on_with_it(searched: Callable[..., StudyResult]) -> None:
+    result = searched(observer=Killing())
     assert result.model is None
     (half,) = result.study.finals
     assert half.state in (TrialState.WAITING, TrialState.COMPLETE)
-    whole = study()
+    whole = searched()
     assert [one.number for one in whole.study.finals] == [0]
     assert whole.study.finals[0].state is TrialState.COMPLETE
     assert model_folder.read(MODEL).name == "colours-final-0"
@@ -209,9 +218,8 @@ sys.exit(any(worker.exitcode for worker in workers))
 
 
 def test_several_workers_make_one_final_model(
-    study: Callable[..., StudyResult], start_program: Callable[..., BaseProcess]
+    searched: Callable[..., StudyResult], start_program: Callable[..., BaseProcess]
 ) -> None:
-    study(final=False)
     study_file = Path("study.yaml")
     engine = connection.connect("sqlite:///runs/ftsearch.db")
     with engine.begin() as link:

@@ -25,7 +25,7 @@ def test_a_folder_that_cannot_be_written_is_refused(study_file: Path) -> None:
         run_study(study_file, storage="sqlite:///s.db", folder="/proc/nowhere")
 
 
-def test_a_device_that_is_not_there_is_refused(study_file: Path) -> None:
+def test_a_missing_device_is_refused(study_file: Path) -> None:
     with pytest.raises(UserError, match="CUDA devices"):
         run_study(study_file, device="cuda:77")
 

@@ -11,7 +11,7 @@ from search.lifecycle import repair
 from search.store.opening import opened
 
 
-def test_a_place_made_anew_keeps_its_key_and_may_be_elsewhere(url: str, tmp_path: Path) -> None:
+def test_a_recreated_place_keeps_its_key_and_may_be_elsewhere(url: str, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "runs" / "colours")
     with opened(url) as engine:
         before = repair.look(engine, "colours", str(tmp_path / "new"))

@@ -24,7 +24,7 @@ def test_a_worker_of_the_study_takes_what_waits(url: str) -> None:
     assert len(study.trials) == 3
 
 
-def test_numbers_without_sense_are_refused_and_leave_nothing_behind(url: str, tmp_path: Path) -> None:
+def test_invalid_numbers_are_refused_and_leave_nothing_behind(url: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--top must be at least 1, got 0"):
         confirm(url, top=0)
     with pytest.raises(UserError, match="above 0 and at most 1, got 2"):
@@ -47,7 +47,7 @@ def test_numbers_without_sense_are_refused_and_leave_nothing_behind(url: str, tm
     with pytest.raises(UserError, match="--launcher: expected one of"):
         confirm(url, placement=Placement("rey"))
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(UserError, match=r"broken.json is no candidate"):
+    with pytest.raises(UserError, match=r"broken.json is not a candidate"):
         refit_study("colours", storage=url, candidate=str(tmp_path / "broken.json"))
     found = load_study("colours", storage=url)
     assert (found.repeats, found.refits) == ((), ())

@@ -195,7 +195,7 @@ def _finished() -> int:
     try:
         engine = connection.connect(DEFAULT_URL)
         found = reading.progress(engine, "colours").finished
-    except (UserError, RunError):  # no store yet, or its tables are in the making
+    except (UserError, RunError):  # no store yet, or its tables are being created
         return 0
     engine.dispose()
     return found

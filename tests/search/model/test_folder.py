@@ -149,9 +149,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"is no model: it holds no model\.json"):
+    with pytest.raises(UserError, match=r"is not a model: it holds no model\.json"):
         model_folder.read(tmp_path)
-    with pytest.raises(UserError, match="is no model: no such folder"):
+    with pytest.raises(UserError, match="is not a model: no such folder"):
         model_folder.read(tmp_path / "nowhere")
     folder = written(tmp_path / "model")
     (folder / "SHA256SUMS").write_text("")
@@ -181,7 +181,7 @@ def test_facts_of_another_form_are_refused(tmp_path: Path, change: dict[str, obj
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "1"])
-def test_facts_that_are_no_json_or_no_facts_are_refused_in_a_line(tmp_path: Path, text: str) -> None:
+def test_facts_that_are_not_json_or_not_facts_are_refused_in_a_line(tmp_path: Path, text: str) -> None:
     folder = written(tmp_path / "model")
     (folder / model_folder.FACTS).write_text(text, "utf-8")
     model_folder.seal(folder)

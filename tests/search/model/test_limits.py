@@ -37,7 +37,7 @@ NAN, INFINITE = float("nan"), float("inf")
         ({"frame": {"levels": (NAN, 1.0)}}, "frame.levels"),
     ],
 )
-def test_values_that_no_model_has_are_told(changes: dict[str, Any], told: str, stranger: ModelFacts) -> None:
+def test_values_that_no_model_has_are_reported(changes: dict[str, Any], told: str, stranger: ModelFacts) -> None:
     assert stranger.frame is not None
     if isinstance(frame := changes.get("frame"), dict):
         changes = {"frame": replace(stranger.frame, **frame)}

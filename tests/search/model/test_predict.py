@@ -57,9 +57,9 @@ def model(**changes: Any) -> Model:
     return Model(**{**made, "task": task_of("classification", {}, {}), "inputs": Numbers(), **changes})
 
 
-def test_an_output_that_is_no_number_is_no_answer() -> None:
+def test_an_output_that_is_not_a_number_is_not_an_answer() -> None:
     found = list(predict(model(), [Path("0.2"), Path("nan"), Path("broken"), Path("0.9")], 1))
-    told = "the model's outputs for it are no finite numbers"
+    told = "the model's outputs for it are not finite numbers"
     assert [one.broken for one in found] == ["", told, "no number", ""]
     assert [[answer.label for answer in one.answers] for one in found] == [["low"], [], [], ["high"]]
 
@@ -95,7 +95,7 @@ def test_a_model_whose_task_prepares_its_inputs_alone_is_refused() -> None:
         lambda: items_in(odd, Path()),
         lambda: odd.predicted(torch.zeros(1, 2), [1]),
     ):
-        with pytest.raises(UserError, match="of the task classification, which takes neither plain images nor texts"):
+        with pytest.raises(UserError, match="task is classification, which takes neither plain images nor texts"):
             call()
 
 

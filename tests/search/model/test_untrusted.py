@@ -1,4 +1,4 @@
-"""What a model folder of a stranger may do to whoever opens it: nothing but predict."""
+"""What a stranger's model folder can do when it is opened: nothing but predict."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_weights_beside_an_onnx_file_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not protobuf", b"\x0a\xff\xff\xff\xff\x0f"])
-def test_a_file_that_is_no_onnx_is_reported_in_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_onnx_is_reported_in_one_line(tmp_path: Path, content: bytes) -> None:
     pytest.importorskip("onnxruntime")
     (tmp_path / "model.onnx").write_bytes(content)
     with pytest.raises(UserError, match=r"cannot read .*model\.onnx: [^\n]*; export the model again$"):
@@ -257,7 +257,7 @@ def test_a_list_of_checksums_is_a_plain_file_of_a_sensible_size(tmp_path: Path, 
         elif kind == "huge":
             with sums.open("wb") as file:
                 file.truncate(1 << 30)
-        told = "is not there" if kind == "none" else "is no list of checksums"
+        told = "is not there" if kind == "none" else "is not a list of checksums"
         with pytest.raises(UserError, match=f"SHA256SUMS {told}; export the model again"):
             load_model(folder)
 
@@ -338,7 +338,7 @@ def test_weights_are_compared_before_memory_is_taken_for_the_network_that_a_cand
         load_model(folder)
 
 
-def test_weights_that_are_no_numbers_are_blamed_and_not_the_images(tmp_path: Path, stranger: ModelFacts) -> None:
+def test_weights_that_are_not_numbers_are_blamed_and_not_the_images(tmp_path: Path, stranger: ModelFacts) -> None:
     weights = {"classifier.1.weight": torch.full((4,), torch.nan)}
     folder = with_weights(tmp_path / "model", stranger, "torchvision:squeezenet1_1", weights)
     with pytest.raises(WeightsError, match=r"model\.safetensors hold 4 values in classifier\.1\.weight that are NaN"):

@@ -126,7 +126,7 @@ def test_columns_that_are_called_after_what_they_say_are_the_targets(tmp_path: P
 
 
 @pytest.mark.parametrize("index", ["id", "index", "...1", "X", "rownames", "Unnamed: 0.1", "patient_id"])
-def test_a_column_that_counts_the_rows_is_no_target(tmp_path: Path, index: str) -> None:
+def test_a_column_that_counts_the_rows_is_not_a_target(tmp_path: Path, index: str) -> None:
     numbers = [(37 * place) % 101 if "id" in index else place + 1 for place in range(20)]
     rows = [f"{number},{place}.png,{20 + place * 0.5}\n" for place, number in enumerate(numbers)]
     write(tmp_path / "a.csv", f"{index},path,age\n{''.join(rows)}")
@@ -163,7 +163,7 @@ def test_a_folder_says_why_its_only_table_cannot_be_read(tmp_path: Path, name: s
 
 def test_an_unknown_table_is_reported_with_its_columns_and_one_that_cannot_be_read_why(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "path;label\n1.png;cat;1\n")
-    with pytest.raises(UserError, match=r"path;label; its columns seem to be parted by semicolons.*known are"):
+    with pytest.raises(UserError, match=r"path;label; columns seem to be separated by semicolons.*known are"):
         recognise(tmp_path / "a.csv")
     with pytest.raises(UserError, match=r"tables in it \(a\.csv\): name one of them, as .*a\.csv; the header has "):
         recognise(tmp_path)
@@ -264,7 +264,7 @@ def test_a_system_file_is_never_what_is_recognised(tmp_path: Path) -> None:
         ("list.csv", "1.png,cat\n2.png,dog\n", "`path,label`"),
     ],
 )
-def test_a_table_without_header_is_told_with_one_that_would_do(
+def test_a_table_without_a_header_is_reported_with_one_that_would_do(
     tmp_path: Path, name: str, text: str, header: str
 ) -> None:
     write(tmp_path / name, text)
@@ -307,7 +307,7 @@ def test_a_folder_of_plain_files_says_what_is_in_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["1.xml", "data.yaml", "a.json", "labels/1.txt", "1.png", "train.csv", "a.conll"])
-def test_folders_pipes_and_dangling_links_called_like_files_are_no_data(tmp_path: Path, name: str) -> None:
+def test_folders_pipes_and_dangling_links_called_like_files_are_not_data(tmp_path: Path, name: str) -> None:
     for place, make in (("folder", Path.mkdir), ("pipe", os.mkfifo), ("link", lambda path: path.symlink_to("nowhere"))):
         path = tmp_path / place / name
         path.parent.mkdir(parents=True)

@@ -120,15 +120,15 @@ def test_class_folders_may_lie_in_a_part(layout: Any, place: str) -> None:
     assert told(layout) == ("image_folder", "cat", "dog", 10, 2)
 
 
-def test_a_test_part_without_labels_is_said_and_left_out(layout: Any) -> None:
+def test_a_test_part_without_labels_is_reported_and_left_out(layout: Any) -> None:
     layout.picture(*(f"train/{kind(name)}/{name}.png" for name in NAMES), "test/1.png", "more/2.png")
     (found,) = of_folder(layout.root)
     notes = found.read().notes
     assert notes[0].endswith("test has no class folders: a test part without labels is not used")
-    assert notes[1] == "folders beside train that are no part of the data: more"
+    assert notes[1] == "folders beside train that are not part of the data: more"
 
 
-def test_folders_that_are_no_classes_are_none(layout: Any) -> None:
+def test_folders_that_are_not_classes_are_ignored(layout: Any) -> None:
     layout.picture("train_images/1.png", "test_images/2.png")
     assert of_folder(layout.root) == []
     layout.picture("with_mask/1.png", "without_mask/2.png")

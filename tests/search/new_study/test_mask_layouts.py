@@ -98,7 +98,7 @@ def test_lists_of_voc_say_which_images_have_masks(layout: Any) -> None:
     assert [len(data.of(split)) for split in (Split.TRAIN, Split.VAL)] == [8, 4]
 
 
-def test_black_and_white_masks_have_two_classes_and_soft_edges_are_said(layout: Any) -> None:
+def test_black_and_white_masks_have_two_classes_and_soft_edges_are_reported(layout: Any) -> None:
     layout.picture(*(f"images/{name}.jpg" for name in NAMES))
     layout.mask(*(f"masks/{name}.png" for name in NAMES), values=(0, 255))
     data = read(layout)
@@ -108,7 +108,7 @@ def test_black_and_white_masks_have_two_classes_and_soft_edges_are_said(layout: 
     assert data.notes[0].startswith("every value of the masks is taken for a class: 0, 3, 250 (255 counts for nothing)")
 
 
-def test_masks_whose_values_are_lost_are_told(layout: Any) -> None:
+def test_masks_whose_values_are_lost_are_reported(layout: Any) -> None:
     layout.picture(*(f"images/{name}.jpg" for name in NAMES))
     layout.mask(*(f"masks/{name}.jpg" for name in NAMES))
     (found,) = of_folder(layout.root)
@@ -116,7 +116,7 @@ def test_masks_whose_values_are_lost_are_told(layout: Any) -> None:
         found.read()
 
 
-def test_class_folders_with_equal_names_are_no_masks(layout: Any) -> None:
+def test_class_folders_with_equal_names_are_not_masks(layout: Any) -> None:
     layout.picture(*(f"{kind}/{name}.png" for kind in ("cat", "dog") for name in NAMES))
     assert of_folder(layout.root) == []
     assert not is_no_class("with_mask")

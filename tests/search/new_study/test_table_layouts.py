@@ -95,7 +95,7 @@ def test_roboflow_writes_a_table_into_every_part(layout: Any) -> None:
 
 @pytest.mark.parametrize("corners", ["xmin,ymin,xmax,ymax", "x1,y1,x2,y2", "x_min,y_min,x_max,y_max"])
 @pytest.mark.parametrize(("image", "label"), [("filename", "class"), ("image_path", "label"), ("picture", "name")])
-def test_a_row_a_box_is_no_row_an_image(layout: Any, corners: str, image: str, label: str) -> None:
+def test_a_row_per_box_is_not_a_row_per_image(layout: Any, corners: str, image: str, label: str) -> None:
     layout.picture(*(f"images/{name}.png" for name in NAMES))
     layout.write("boxes.csv", rows(f"{image},{label},{corners}", "{name}.png,{kind},2,3,12,13"))
     assert read(of_folder(layout.root)) == ("detection", "csv_boxes", "cat", "dog", 10, 2)
@@ -160,7 +160,7 @@ def test_json_lines_end_at_line_ends_alone(layout: Any, mark: str) -> None:
     assert read(of_file(layout.root / "a.jsonl")) == ("text", "text_table", "cat", "dog", 10, 2)
 
 
-def test_one_line_that_is_no_json_is_named(layout: Any) -> None:
+def test_one_line_that_is_not_json_is_named(layout: Any) -> None:
     lines = [json.dumps({"text": text, "label": kind(name)}) for text, name in zip(TEXTS, NAMES, strict=True)]
     layout.write("a.jsonl", "\n".join(["{", *lines]))
     (found,) = of_file(layout.root / "a.jsonl")

@@ -34,12 +34,12 @@ def test_the_order_of_samples_and_the_names_of_classes_do_not_matter(name: str) 
     order = np.random.default_rng(1).permutation(len(plain.labels))
     assert plain.probabilities is not None
     mixed = Evidence(plain.features[order], (plain.labels[order] + 1) % 3, plain.probabilities[order])
-    tolerance = 0.1 if name == "linear_probe" else 1e-6  # its folds are cut anew
+    tolerance = 0.1 if name == "linear_probe" else 1e-6  # its folds are drawn again
     assert estimators()[name].score(mixed) == pytest.approx(estimators()[name].score(plain), abs=tolerance)
 
 
 @pytest.mark.parametrize("name", list(estimators()))
-def test_dead_features_are_no_harm(name: str) -> None:
+def test_dead_features_do_no_harm(name: str) -> None:
     plain = evidence(2.0)
     dead = Evidence(np.hstack([plain.features, np.zeros((90, 3))]), plain.labels, plain.probabilities)
     assert np.isfinite(estimators()[name].score(dead))

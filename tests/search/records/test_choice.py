@@ -121,7 +121,7 @@ def test_seconds_are_those_that_were_measured_on_more_samples() -> None:
     other = trial(1, 0.8, extras={"prefix": {"train": {"seconds": 6.0}, "val": {"seconds": 1.0}}})
     frozen = replace(plain, extras={"prefix": prefix})
     assert choice.training_seconds([frozen, other], frozen, 2, 1.5) == pytest.approx(5 + 1.5 * (7 + 2 * 2))
-    # What a much larger network took is no measure.
+    # What a much larger network took says nothing.
     light, heavy = ({"cost": {"forward_flops": flops}} for flops in (1.0, 4.0))
     own, large = replace(frozen, extras=frozen.extras | light), replace(other, extras=other.extras | heavy)
     assert choice.training_seconds([own, large], own, 2, 1.5) == pytest.approx(5 + 1.5 * 2 * 2)

@@ -9,7 +9,7 @@ from search.records.study import DatasetRecord, StudyRecord
 PETS = Traits("classification", 3000, 37, 0.9, 224.0, {"brightness": 0.5, "side": 400.0})
 
 
-def test_alike_is_no_distance_and_another_task_no_neighbour() -> None:
+def test_equal_data_are_at_no_distance_and_another_task_is_not_a_neighbour() -> None:
     assert distance(PETS, PETS) == 0
     assert math.isinf(distance(PETS, replace(PETS, task="detection")))
 

@@ -63,7 +63,7 @@ def test_the_best_model_is_the_final_one_of_the_winner() -> None:
         (STUDY, "refit", "no finished refit; make one with `ftsearch refit flowers`"),
     ],
 )
-def test_what_is_not_there_is_reported_in_one_wording(study: StudyRecord, text: str, message: str) -> None:
+def test_what_is_missing_is_reported_in_one_wording(study: StudyRecord, text: str, message: str) -> None:
     assert is_name(text)
     with pytest.raises(NotFoundError, match=message):
         named_trial(study, text)

@@ -184,7 +184,7 @@ def test_a_misspelt_direction_is_reported_with_its_objective(short: Any, line: s
         ObjectiveOptions(**written_out([short])[0])
 
 
-def test_what_is_no_short_form_is_left_as_it_is() -> None:
+def test_what_is_not_a_short_form_is_left_as_it_is() -> None:
     odd: list[Any] = [{"nam": "flops"}, {}, {"name": "flops"}, 7, {"flops": 1}]
     assert written_out(odd) == odd
 

@@ -38,7 +38,9 @@ def test_of_those_that_validation_cannot_tell_apart_the_kind_wins_that_did_bette
     assert found.ahead is found.trials[0]
     assert [one.number for one in found.ranking] == [0, 2, 3, 1]
     said = choice_sentence(found)
-    assert "trial 0 has accuracy 0.9000, which 100 validation images cannot tell from the 0.8700 of trial 2" in said
+    assert (
+        "trial 0 has accuracy 0.9000, which 100 validation images cannot tell apart from the 0.8700 of trial 2" in said
+    )
     larger = study(*found.trials, trial(4, 0.865, 2))
     assert larger.best is larger.trials[4]
 

@@ -80,7 +80,7 @@ def test_the_selection_bias_is_named(fresh: StudyRecord) -> None:
     assert "paired t-test over 5 pairs" in text
 
 
-def test_equal_differences_are_no_certainty(study: StudyRecord) -> None:
+def test_equal_differences_are_not_certainty(study: StudyRecord) -> None:
     found = replace(study, repeats=(*runs(0, (0.5, 0.6, 0.7)), *runs(1, (0.7, 0.8, 0.9))))
     row = confirmed(found)[0]
     assert row.against is not None
@@ -91,7 +91,7 @@ def test_equal_differences_are_no_certainty(study: StudyRecord) -> None:
     assert lines(found)[0][-1] == "–"
 
 
-def test_what_is_to_come_and_what_failed_is_said(study: StudyRecord) -> None:
+def test_what_is_to_come_and_what_failed_is_reported(study: StudyRecord) -> None:
     failed = Repeat(1, 2, state=TrialState.FAILED, failure="out of memory")
     found = sentences(replace(study, repeats=(*runs(0, (0.5, None)), failed)))
     assert found[-1] == (

@@ -18,7 +18,7 @@ def trials(study: StudyRecord, params: list[dict[str, Any]], values: list[float]
     ]
 
 
-def test_one_lucky_trial_is_no_best_value(study: StudyRecord) -> None:
+def test_one_lucky_trial_is_not_a_best_value(study: StudyRecord) -> None:
     """The plain recipe alone kept its kernel, and the seven best trials all have 5x5."""
     kernels = [{"kernel": "keep"}] + [{"kernel": "5x5"}] * 7 + [{"kernel": "3x3"}] * 7
     values = [0.99] + [0.95 + 0.001 * n for n in range(7)] + [0.80 + 0.001 * n for n in range(7)]
@@ -27,7 +27,7 @@ def test_one_lucky_trial_is_no_best_value(study: StudyRecord) -> None:
     assert str(found) == "best: 5x5 (n = 7 against 8)"
 
 
-def test_two_trials_at_ranks_seven_and_ten_are_no_best_optimizer(study: StudyRecord) -> None:
+def test_two_trials_at_ranks_seven_and_ten_do_not_make_a_best_optimizer(study: StudyRecord) -> None:
     names = ["adamw"] * 6 + ["sgd", "adamw", "adamw", "sgd"]
     values = [0.95, 0.94, 0.93, 0.92, 0.91, 0.90, 0.89, 0.2, 0.1, 0.88]
     assert effect("name", trials(study, [{"name": name} for name in names], values), maximize=True) is None

@@ -54,7 +54,7 @@ def test_the_sign_is_that_of_the_numbers(study: StudyRecord) -> None:
     assert found is not None
     assert (found.gain, found.values) == ("\u22120.0800", "rmse 0.4000 to 0.3200 (lower is better)")
     assert found.badge == "not tested"
-    assert "came without a margin" in found.reason
+    assert "has no known margin of error" in found.reason
 
 
 def test_ties_are_named(study: StudyRecord) -> None:
@@ -65,7 +65,7 @@ def test_ties_are_named(study: StudyRecord) -> None:
     assert winner_name(replace(study, trials=())) == ""
 
 
-def test_fresh_seeds_and_leaks_are_said(study: StudyRecord) -> None:
+def test_fresh_seeds_and_leaks_are_reported(study: StudyRecord) -> None:
     runs = [
         Repeat(number, seed, state=TrialState.COMPLETE, value=0.5 + 0.1 * number + 0.001 * seed * number)
         for number in (0, 1)
@@ -90,7 +90,7 @@ def test_the_sentence_has_all_of_it(study: StudyRecord) -> None:
     ), text
     assert sentence(replace(study, trials=())) == "No trial is complete yet."
     broken = replace(study.trials[0], constraints={"parameters < 1": 1.0})
-    assert sentence(replace(study, trials=(broken,))) == "No complete trial keeps the constraints yet."
+    assert sentence(replace(study, trials=(broken,))) == "No complete trial satisfies the constraints yet."
     assert "none of 2 candidates beat the plain recipe" in sentence(valued(study, 0.6, 0.5, 0.5))
     alone = replace(study, trials=(replace(study.trials[0], is_baseline=False),))
     assert "the plain recipe was not tried" in sentence(alone)

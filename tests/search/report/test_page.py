@@ -68,7 +68,7 @@ def test_text_from_the_store_is_escaped(study: StudyRecord) -> None:
     assert evil not in body
 
 
-def test_training_from_scratch_and_left_out_images_are_said(study: StudyRecord) -> None:
+def test_training_from_scratch_and_left_out_images_are_stated(study: StudyRecord) -> None:
     dataset = replace(study.dataset, skipped=("a.jpg: truncated",))
     body = body_of(replace(study, weights="none", dataset=dataset))
     assert "trains from scratch" in body

@@ -122,7 +122,7 @@ _TOLD_APART = {
 
 
 def seen(colour: str, sight: str) -> tuple[float, float, float]:
-    """Return a colour in CIE L*a*b* as it looks to somebody."""
+    """Return a colour in CIE L*a*b* as a person sees it."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in theme.rgb(colour))]
     red, green, blue = (min(max(sum(map(operator.mul, row, linear)), 0), 1) for row in _SIGHT[sight])
     x = (0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.9505

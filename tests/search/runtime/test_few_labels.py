@@ -154,5 +154,5 @@ def test_what_is_missing_is_reported_before_any_training(uneven: Path) -> None:
 def test_a_task_without_classes_takes_neither(uneven: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = balanced(uneven, "loss")
     monkeypatch.setattr(type(runtime.task), "mixes", False)
-    with pytest.raises(UserError, match=r"training.balance: samples of the task classification have not one class"):
+    with pytest.raises(UserError, match=r"training.balance: samples of the task classification do not have one class"):
         few_labels.check(runtime)

@@ -101,7 +101,7 @@ def test_a_network_that_cannot_be_quantised_breaks_a_constraint_and_keeps_its_ot
     assert not found.is_feasible
 
 
-def test_an_objective_that_is_no_number_fails_the_trial_by_name() -> None:
+def test_an_objective_that_is_not_a_number_fails_the_trial_by_name() -> None:
     broken = EpochRecord(1, 0.5, {"accuracy": 0.6, "loss": math.nan})
     with pytest.raises(TrialError, match="loss is nan at the best epoch 1"):
         objective_values.of_trial(bounded("loss"), {}, [broken], broken, pruned=False)

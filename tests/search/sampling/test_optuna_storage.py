@@ -53,7 +53,7 @@ def test_a_study_is_sampled_through_the_proxy_as_it_is_directly(address: str, tm
     other = Sampling(
         optuna_storage.open_proxy(address, persistent), "s", maximize=True, options=SamplerOptions(), seed=0
     )
-    other.tell(0, TrialState.FAILED, None, None)  # told already: what the proxy answers is no trouble
+    other.tell(0, TrialState.FAILED, None, None)  # reported already: the proxy's answer does no harm
     other.close()
     sampling.close()
     url = f"sqlite:///{tmp_path}/s.db"

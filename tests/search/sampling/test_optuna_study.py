@@ -96,7 +96,7 @@ def test_telling_twice_changes_nothing(tmp_path: Path) -> None:
     own.close()
 
 
-def test_deleting_a_study_optuna_never_saw_is_no_error(tmp_path: Path) -> None:
+def test_deleting_a_study_optuna_never_saw_is_not_an_error(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/s.db"
     storage = open_storage(url, {}, tune)
     delete(storage, "absent")
@@ -154,7 +154,7 @@ def test_several_objectives_are_reported_and_learnt_from(tmp_path: Path, name: s
         assert max(generations) >= 1
 
 
-def test_a_rejected_candidate_is_seen_in_optuna_and_is_no_trial_of_ours(tmp_path: Path) -> None:
+def test_a_rejected_candidate_is_seen_in_optuna_and_is_not_a_trial_of_ours(tmp_path: Path) -> None:
     own = several(tmp_path)
     asked = own.ask(0)
     asked.suggest.real("x", 0.0, 1.0)
@@ -167,7 +167,7 @@ def test_a_rejected_candidate_is_seen_in_optuna_and_is_no_trial_of_ours(tmp_path
     assert (trial.state.name, trial.constraints) == ("PRUNED", {"flops < 1": 0.5})
 
 
-def test_an_objective_that_is_no_number_is_no_result(tmp_path: Path) -> None:
+def test_an_objective_that_is_not_a_number_is_not_a_result(tmp_path: Path) -> None:
     own = several(tmp_path)
     opened = own.open(own.ask(0))
     own.tell(opened, TrialState.COMPLETE, 0.5, None, objectives={"flops": float("nan")})

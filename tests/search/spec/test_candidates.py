@@ -35,8 +35,8 @@ def test_what_is_none_is_named_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text('{"a": 1}')
     for name, message in (
         ("missing.json", "cannot read the candidate .*missing.json: No such file"),
-        ("text.json", "text.json is no candidate: Expecting value"),
-        ("other.json", "other.json is no candidate: candidate has missing keys"),
+        ("text.json", "text.json is not a candidate: Expecting value"),
+        ("other.json", "other.json is not a candidate: candidate has missing keys"),
     ):
         with pytest.raises(UserError, match=message) as caught:
             given([name], tmp_path)

@@ -11,6 +11,6 @@ def test_durations_are_read(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-3s", "2 weeks", "1h30m"])
-def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
+def test_what_is_not_a_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="expected a duration such as 2h"):
         parse_duration(text)

@@ -51,4 +51,4 @@ def test_candidates_to_begin_with_are_read_from_their_files_and_travel_with_the_
     assert parse_spec(PLAIN + "search: {warm_start: 2}\n").search.candidates == ()
     missing = faults(PLAIN + "search: {warm_start: [no.json]}\n")
     assert "s.yaml:4: search.warm_start: cannot read the candidate" in missing[0]
-    assert "number 1 is no candidate" in faults(PLAIN + "search: {warm_start: [{a: 1}]}\n")[0]
+    assert "number 1 is not a candidate" in faults(PLAIN + "search: {warm_start: [{a: 1}]}\n")[0]

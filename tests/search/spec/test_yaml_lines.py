@@ -27,7 +27,7 @@ def test_numbers_are_read_as_people_write_them() -> None:
     assert yaml_lines.load("[1e-3, 2E5, 1.5e+2, 3]")[0] == [0.001, 200000.0, 150.0, 3]
 
 
-def test_what_is_no_yaml_says_where() -> None:
+def test_what_is_not_yaml_says_where() -> None:
     with pytest.raises(yaml_lines.NotYamlError) as caught:
         yaml_lines.load("a: 1\nb: [\n")
     assert caught.value.line == 3
@@ -56,7 +56,7 @@ def test_a_bound_that_yaml_takes_for_a_folded_text_is_pointed_out() -> None:
         ("seed: " + "9" * 5000, "a value cannot be read"),
     ],
 )
-def test_what_grows_without_bound_is_no_yaml(text: str, message: str) -> None:
+def test_what_grows_without_bound_is_not_yaml(text: str, message: str) -> None:
     if not message:  # aliases in measure are fine
         assert yaml_lines.load(text)[0]["b0"] == [["x", "x"]] * 3
         return

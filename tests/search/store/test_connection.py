@@ -53,7 +53,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password() -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "text.db"
     path.write_text("this is no database " * 100)
     with pytest.raises(StoreUrlError, match="not a database"):
@@ -87,7 +87,7 @@ def test_a_call_is_tried_again_while_the_database_is_locked(monkeypatch: pytest.
     assert call() == "done"
 
 
-def test_an_error_that_will_not_pass_is_raised_at_once() -> None:
+def test_a_permanent_error_is_raised_at_once() -> None:
     calls = []
 
     @connection.retried
@@ -105,7 +105,7 @@ def test_a_full_disk_is_waited_for(words: str) -> None:
     assert connection.is_passing(_error(words))
 
 
-def test_trying_again_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "RETRY_S", 0.0)
     monkeypatch.setattr(connection.time, "sleep", lambda _: None)
 
@@ -158,7 +158,7 @@ def test_waiting_ends_at_a_stop_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(calls) == 1
 
 
-def test_errors_are_known_behind_those_of_other_libraries() -> None:
+def test_errors_are_recognised_inside_those_of_other_libraries() -> None:
     answers: list[Exception | None] = [_error("database is locked"), None]
 
     def call() -> str:

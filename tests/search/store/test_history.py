@@ -125,7 +125,7 @@ def test_a_candidate_is_known_by_its_fingerprint(engine: Engine, record: StudyRe
     assert history.fingerprint(candidate(7).to_json()) == candidate(7).fingerprint
 
 
-def test_a_metric_that_is_no_number_is_in_the_curve(engine: Engine, record: StudyRecord) -> None:
+def test_a_metric_that_is_not_a_number_is_in_the_curve(engine: Engine, record: StudyRecord) -> None:
     writing.create_study(engine, record)
     epoch(engine, begin(engine, "s", 1), 1, math.nan)
     own = StudyHistory(engine, "s", "accuracy")

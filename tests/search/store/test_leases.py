@@ -27,12 +27,12 @@ def finish(engine: Engine, claim: leases.Claim, value: float = 0.5) -> None:
     )
 
 
-def test_numbers_are_given_out_up_to_the_target(engine: Engine, study: str) -> None:
+def test_numbers_are_assigned_up_to_the_target(engine: Engine, study: str) -> None:
     claims = [leases.claim(engine, study, "w", 60) for _ in range(4)]
     assert [claim.number if claim else None for claim in claims] == [0, 1, 2, None]
 
 
-def test_a_higher_target_gives_further_numbers(engine: Engine, study: str, record: StudyRecord) -> None:
+def test_a_higher_target_assigns_further_numbers(engine: Engine, study: str, record: StudyRecord) -> None:
     for _ in range(3):
         claim = leases.claim(engine, study, "w", 60)
         assert claim is not None
@@ -44,7 +44,7 @@ def test_a_higher_target_gives_further_numbers(engine: Engine, study: str, recor
     assert claim.number == 3
 
 
-def test_a_trial_handed_back_is_given_out_again_with_its_candidate(engine: Engine, study: str) -> None:
+def test_a_trial_handed_back_is_assigned_again_with_its_candidate(engine: Engine, study: str) -> None:
     first = leases.claim(engine, study, "w", 60)
     assert first is not None
     writing.record_candidate(
@@ -86,7 +86,7 @@ def test_a_renewed_lease_is_not_taken_over(engine: Engine, study: str) -> None:
     assert other.number == 1
 
 
-def test_a_trial_whose_workers_keep_dying_is_given_up_with_its_story(engine: Engine, study: str) -> None:
+def test_a_trial_whose_workers_keep_dying_fails_with_its_attempts(engine: Engine, study: str) -> None:
     for _ in range(3):
         claim = leases.claim(engine, study, "doomed", -1)
         assert claim is not None
@@ -101,14 +101,14 @@ def test_a_trial_whose_workers_keep_dying_is_given_up_with_its_story(engine: Eng
     assert "doomed" in trial.failure.message
 
 
-def test_no_trial_is_given_out_while_the_study_is_stopping(engine: Engine, study: str, record: StudyRecord) -> None:
+def test_no_trial_is_assigned_while_the_study_is_stopping(engine: Engine, study: str, record: StudyRecord) -> None:
     writing.request_stop(engine, study)
     assert leases.claim(engine, study, "w", 60) is None
     writing.create_study(engine, record)
     assert leases.claim(engine, study, "w", 60) is not None
 
 
-def test_claiming_in_a_study_that_is_not_there_is_refused(engine: Engine) -> None:
+def test_claiming_in_a_missing_study_is_refused(engine: Engine) -> None:
     with pytest.raises(NotFoundError, match="no study 'x'"):
         leases.claim(engine, "x", "w", 60)
 

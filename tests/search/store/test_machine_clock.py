@@ -19,7 +19,7 @@ PROC = pytest.mark.skipif(not machine_clock._UPTIME.exists(), reason="no /proc h
 
 
 @PROC
-def test_it_tells_the_time_and_goes_on() -> None:
+def test_it_reads_the_time_and_advances() -> None:
     first = machine_clock.now()
     assert first == pytest.approx(time.time(), abs=3)
     time.sleep(0.3)

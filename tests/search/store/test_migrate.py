@@ -41,7 +41,7 @@ def test_migrations_lead_to_the_tables_as_they_are(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(DATABASES.glob("*.db")), ids=lambda path: path.stem)
-def test_a_database_of_every_released_schema_is_upgraded_and_goes_on(path: Path, tmp_path: Path) -> None:
+def test_a_database_of_every_released_schema_is_upgraded_and_usable(path: Path, tmp_path: Path) -> None:
     shutil.copy(path, tmp_path / "store.db")
     engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
     migrate.upgrade(engine)
@@ -91,7 +91,7 @@ def test_a_lock_goes_with_its_connection(engine: Engine) -> None:
     other.dispose()
 
 
-def test_an_upgrade_goes_on_after_the_server_was_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upgrade_continues_after_the_server_was_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, plain, failures = connection.connect(url), migrate.command.upgrade, [1]
 
     def upgrade(*args: object) -> None:
@@ -106,7 +106,7 @@ def test_an_upgrade_goes_on_after_the_server_was_away(url: str, monkeypatch: pyt
     engine.dispose()
 
 
-def test_what_a_database_refuses_for_good_is_said_at_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_database_refuses_for_good_is_reported_at_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = connection.connect(url)
 
     def upgrade(*_: object) -> None:

@@ -47,13 +47,13 @@ def test_a_file_that_must_exist_is_not_made(text: str, tmp_path: Path) -> None:
         check_exists(url)
 
 
-def test_servers_answer_for_themselves() -> None:
+def test_servers_answer_in_their_own_dialect() -> None:
     check_exists("postgresql://nobody@127.0.0.1:1/none")
 
 
 @pytest.fixture
 def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """URL of a store that this process may only read; root is told so, as it may do everything."""
+    """URL of a store that this process may only read; root is made to see it so, as it may do everything."""
     url = f"sqlite:///{tmp_path}/store.db"
     with opened(url):
         pass
@@ -75,14 +75,14 @@ def test_a_store_that_may_only_be_read_can_be_looked_at(locked: str, tmp_path: P
     tmp_path.chmod(0o755)
 
 
-def test_whoever_would_write_to_a_store_that_may_only_be_read_is_told_at_once(locked: str, tmp_path: Path) -> None:
+def test_writing_to_a_read_only_store_is_refused_at_once(locked: str, tmp_path: Path) -> None:
     with pytest.raises(StoreUrlError, match="can only be read, so nothing was changed; give it write permission"):
         connection.connect(locked)
     assert [path.name for path in tmp_path.iterdir()] == ["store.db"]
     tmp_path.chmod(0o755)
 
 
-def test_a_server_that_lets_nothing_be_written_is_told_too(postgres: str) -> None:
+def test_a_read_only_server_is_reported_too(postgres: str) -> None:
     engine = connection.connect(f"{postgres}&options=-c%20default_transaction_read_only%3Don")
     with pytest.raises(DatabaseError, match=r"can only be read, so nothing was changed; give it a server or user that"):
         connection.insist(lambda: _write(engine), "a call", connection.patience_of(engine))
@@ -101,5 +101,5 @@ def test_one_of_another_schema_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         pass
 
 
-def test_servers_say_it_themselves() -> None:
+def test_servers_report_it_themselves() -> None:
     assert is_writable("postgresql://nobody@127.0.0.1:1/none")

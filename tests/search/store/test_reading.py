@@ -40,7 +40,7 @@ def test_samples_of_older_studies_are_called_images_or_texts(engine: Engine, rec
 def test_progress_counts_without_reading_trials(filled: Engine) -> None:
     progress = reading.progress(filled, "s")
     assert (progress.target, progress.finished, progress.unfinished) == (6, 4, 1)
-    assert (progress.best, progress.baseline) == (0.9, None)  # no trial was said to be the plain recipe
+    assert (progress.best, progress.baseline) == (0.9, None)  # no trial is marked as the plain recipe
 
 
 def test_progress_names_what_the_plain_recipe_reached(engine: Engine, record: StudyRecord) -> None:
@@ -155,7 +155,7 @@ def test_the_place_of_checkpoints_may_have_been_changed_too(filled: Engine) -> N
         reading.artifacts_of(filled, "s")
 
 
-def test_no_terminal_obeys_what_is_stored(filled: Engine) -> None:
+def test_stored_text_cannot_control_a_terminal(filled: Engine) -> None:
     with filled.begin() as connection:
         for column in ("words", "ended", "failure_kind", "failure_message", "failure_traceback"):
             connection.execute(sqlalchemy.text(f"UPDATE ft_trial SET {column} = :bad"), {"bad": "\x1b[2J"})
@@ -167,7 +167,7 @@ def test_no_terminal_obeys_what_is_stored(filled: Engine) -> None:
     assert all("\x1b" not in f"{one.words}{one.ended}" for one in reading.trial_states(filled, "s"))
 
 
-def test_no_terminal_obeys_what_is_stored_of_a_study_or_its_data(filled: Engine) -> None:
+def test_stored_text_of_a_study_or_its_data_cannot_control_a_terminal(filled: Engine) -> None:
     bad = "\x1b]0;x\x07" + "x" * 60_000
     overlap = {"split": "val", "count": 3, "total": 9, "first": bad}
     with filled.begin() as connection:
@@ -182,8 +182,8 @@ def test_no_terminal_obeys_what_is_stored_of_a_study_or_its_data(filled: Engine)
     assert f"{summary.backbone}{summary.leak}".isprintable()
 
 
-def test_what_is_stored_at_great_length_is_cut(filled: Engine) -> None:
-    """Whoever may write to a shared store could stop everybody's tables with it (a column holds up to 65,535 bytes)."""
+def test_long_stored_text_is_cut(filled: Engine) -> None:
+    """Anyone who can write to a shared store could break all tables with it (a column holds up to 65,535 bytes)."""
     with filled.begin() as connection:
         for column in ("words", "ended"):
             connection.execute(sqlalchemy.text(f"UPDATE ft_trial SET {column} = :long"), {"long": "x" * 60_000})

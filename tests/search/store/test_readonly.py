@@ -48,7 +48,7 @@ def test_what_a_journal_holds_is_read_where_nothing_can_be_written(
     assert sorted(path.name for path in copy.iterdir()) == ["live.db", "live.db-wal"]
 
 
-def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_store_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no store at"):
         readonly.connect(f"sqlite:///{tmp_path}/none.db")
     assert not list(tmp_path.iterdir())

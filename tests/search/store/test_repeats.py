@@ -25,7 +25,7 @@ def search(engine: Engine, record: StudyRecord) -> str:
     return record.name
 
 
-def test_what_is_there_is_not_entered_again(engine: Engine, search: str) -> None:
+def test_what_exists_is_not_entered_again(engine: Engine, search: str) -> None:
     assert repeats.add(engine, search, CONFIRM, wanted(1, 2)) == 2
     assert repeats.add(engine, search, CONFIRM, wanted(1, 2, 3)) == 1
     study = reading.load_study(engine, search)

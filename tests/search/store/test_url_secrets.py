@@ -61,7 +61,7 @@ def test_no_secret_of_a_url_is_shown(url: str) -> None:
         assert SECRET not in url_secrets.shown(make_url(url))
 
 
-def test_what_is_no_secret_stays_readable() -> None:
+def test_what_is_not_a_secret_stays_readable() -> None:
     assert url_secrets.shown("postgresql://bob:x@host:5432/db?sslmode=verify-full&sslkey=/k") == (
         "postgresql://bob:***@host:5432/db?sslkey=***&sslmode=verify-full"
     )

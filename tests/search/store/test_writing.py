@@ -164,7 +164,7 @@ def test_deleting_removes_everything_of_a_study(engine: Engine, record: StudyRec
     assert reading.list_studies(engine) == ()
 
 
-def test_stopping_a_study_that_is_not_there_is_refused(engine: Engine) -> None:
+def test_stopping_a_missing_study_is_refused(engine: Engine) -> None:
     with pytest.raises(NotFoundError):
         writing.request_stop(engine, "x")
 

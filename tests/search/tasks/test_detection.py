@@ -105,7 +105,7 @@ def test_cached_levels_teach_as_recomputed_ones_do(tmp_path: Path) -> None:
     store = FeatureStore(torch.device("cpu"), tmp_path / "features", Budgets(0, 10**8, 10**8))
     runtime = replace(opened(tmp_path, epochs=2), store=store)
     uncached = replace(runtime, store=None, spec=_without_cache(runtime))
-    for freeze in (3, 7, 9):  # before all taps, between them, and behind the last
+    for freeze in (3, 7, 9):  # before all taps, between them, and after the last
         wanted = {**SMALL, "detector": "fcos", "freeze": freeze, "pyramid_levels": {"finest": 4, "extra": 0}}
         candidate = changed(runtime, wanted, 1e-3)
         one, two = (_run(found, candidate) for found in (runtime, uncached))

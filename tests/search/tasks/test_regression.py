@@ -11,7 +11,7 @@ from sklearn import metrics
 
 from search.data.sample import Dataset, Sample, Split
 from search.errors import DataError, UserError
-from search.records.study import Verdict
+from search.records.study import EpochRecord, Verdict
 from search.runtime.study_record import study_record
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import parse_spec
@@ -59,7 +59,7 @@ def test_it_learns_numbers_in_their_own_unit(tmp_path: Path) -> None:
     choices["optimizer"] = {**choices["optimizer"], "name": "adamw", "lr_head": 3e-3, "lr_backbone": 1e-3}
     candidate = replace(candidate, recipe=replace(candidate.recipe, choices=choices))
     network = runtime.build(candidate, 0)
-    plan = runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    plan = runtime.plan(candidate, 0, until_known, lambda: False, None, network)
     outcome = fit(network, replace(plan, val=plan.train))
     first, best = outcome.epochs[0].metrics, outcome.epochs[(outcome.best_epoch or 1) - 1].metrics
     assert best["rmse"] < 0.35 * first["rmse"]
@@ -68,6 +68,11 @@ def test_it_learns_numbers_in_their_own_unit(tmp_path: Path) -> None:
     assert kept.facts["task_options"] == {"loss": "mse", "huber_delta": 1.0}
     assert kept.facts["task_facts"]["mean"][0] == pytest.approx(1001.5, abs=0.5)
     assert study_record(runtime).identity["regression"] == kept.facts["task_options"]
+
+
+def until_known(record: EpochRecord) -> Verdict:
+    """End a training that has learnt its images by heart."""
+    return Verdict.PRUNE if record.metrics["r2"] > 0.95 else Verdict.CONTINUE
 
 
 def bound(pretrained: Pretrained, rows: list[tuple[float, ...]], **options: object) -> Regression:
@@ -120,7 +125,7 @@ def test_a_number_that_never_changes_is_refused(tiny: Pretrained) -> None:
 
 
 def test_what_makes_no_sense_for_numbers_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"space\.label_smoothing: numbers are no labels"):
+    with pytest.raises(UserError, match=r"space\.label_smoothing: numbers are not labels"):
         runtime_of(tmp_path, space="label_smoothing: {}")
     with pytest.raises(ValueError, match="huber_delta must be a finite number above 0"):
         Options(huber_delta=0)

@@ -291,7 +291,7 @@ def test_rare_classes_weigh_more_when_balanced(tiny: Pretrained) -> None:
         ("space: {decoder: {kinds: [pspnet]}}", r"decoder\.kinds: expected one of deeplabv3, fcn, lraspp, unet"),
     ],
 )
-def test_options_without_sense_are_refused_in_one_line(more: str, message: str) -> None:
+def test_invalid_options_are_refused_in_one_line(more: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         parse_spec(STUDY.format(path="x", more=more))
 

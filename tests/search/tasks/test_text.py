@@ -220,7 +220,7 @@ def test_mistakes_are_named_by_their_texts(tmp_path: Path) -> None:
         ("text: {max_length: 90}\n", r"takes texts of 1 to 64 tokens, got 90"),
     ],
 )
-def test_sizes_without_sense_are_refused(tmp_path: Path, more: str, message: str) -> None:
+def test_invalid_sizes_are_refused(tmp_path: Path, more: str, message: str) -> None:
     backbone = saved(tmp_path / "network")
     text = STUDY.format(task="text", data=reviews(tmp_path), backbone=backbone, epochs=1)
     if more.startswith("text"):

@@ -82,7 +82,7 @@ def test_entities_of_a_sentence(tags: str, found: set[tuple[str, int, int]]) -> 
     assert entities(tags.split()) == found
 
 
-def test_parts_of_speech_are_no_entities_of_several_words() -> None:
+def test_parts_of_speech_are_not_entities_of_several_words() -> None:
     assert not has_scheme(("NOUN", "VERB"))
     assert has_scheme(("O", "B-PER"))
     assert entities(["NOUN", "NOUN", "O"], scheme=False) == {("NOUN", 0, 0), ("NOUN", 1, 1)}

@@ -44,7 +44,7 @@ def test_samples_that_are_all_right_or_all_wrong_have_a_temperature_too() -> Non
     assert math.isfinite(fit_temperature(torch.zeros(1, 3), torch.tensor([1])))
 
 
-def test_what_is_no_pair_of_logits_and_labels_is_refused() -> None:
+def test_what_is_not_a_pair_of_logits_and_labels_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected logits \(N, classes\) and labels \(N,\)"):
         fit_temperature(torch.zeros(3, 2), torch.zeros(2))
     with pytest.raises(ValueError, match="at least one sample"):

@@ -46,12 +46,12 @@ def test_a_full_disk_fails_with_that_reason_and_leaves_nothing(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     import hashlib
 
     path = tmp_path / f"x-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
     path.write_bytes(content)
-    with pytest.raises(TrialError, match="no checkpoint"):
+    with pytest.raises(TrialError, match="not a checkpoint"):
         files.read(path)
 
 

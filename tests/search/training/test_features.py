@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def runtime(study_file: Path, tmp_path: Path) -> StudyRuntime:
-    """ResNet-18: batch norm and residuals in the prefix, stochastic depth behind it; exact, as in float32 alone."""
+    """ResNet-18: batch norm and residuals in the prefix, stochastic depth after it; exact, as in float32 alone."""
     text = study_file.read_text().replace("squeezenet1_1", "resnet18")
     text = text.replace("augmentation: none", "augmentation: light").replace(
         "epochs: 2", "epochs: 3, views: 2, precision: float32"
@@ -219,7 +219,7 @@ def test_views_that_cannot_differ_are_one(runtime: StudyRuntime) -> None:
     assert outcome.facts["prefix"]["train"]["views"] == 1
 
 
-def test_images_are_seen_anew_where_nothing_is_frozen(runtime: StudyRuntime) -> None:
+def test_images_get_new_views_where_nothing_is_frozen(runtime: StudyRuntime) -> None:
     candidate = frozen(runtime, 0)
     network = runtime.build(candidate, 0)
     plan = runtime.plan(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
@@ -284,7 +284,7 @@ def test_outputs_of_several_units_are_those_of_shallower_prefixes(
     assert starts == []
 
 
-def test_outputs_that_are_too_large_together_are_computed_anew(runtime: StudyRuntime, tmp_path: Path) -> None:
+def test_outputs_that_are_too_large_together_are_computed_again(runtime: StudyRuntime, tmp_path: Path) -> None:
     whole = run(replace(runtime, task=Tapping((0, 1, 2, 3))), frozen(runtime, 9))
     size = whole.facts["prefix"]["train"]["bytes_an_image"] * 27 * 2
     small = FeatureStore(CPU, tmp_path / "small", Budgets(0, size // 2, size // 2))

@@ -166,7 +166,7 @@ def test_the_weights_are_those_of_the_best_epoch(tiny: Pretrained) -> None:
         assert torch.equal(outcome.weights[name], value)
 
 
-def test_a_loss_that_is_no_number_ends_the_trial_with_that_reason(tiny: Pretrained) -> None:
+def test_a_loss_that_is_not_a_number_ends_the_trial_with_that_reason(tiny: Pretrained) -> None:
     with pytest.raises(TrialError, match="not finite in epoch 1") as caught:
         fit(network_of(tiny), plan(train=Toy(0, poison=True)))
     assert caught.value.kind == "nan"

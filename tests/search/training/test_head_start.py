@@ -57,7 +57,7 @@ def last(network: Network) -> nn.Linear:
 
 @torch.no_grad()
 def features_of(runtime: StudyRuntime, network: Network, candidate: Candidate) -> tuple[Tensor, Tensor]:
-    """Return what stands in front of the last layer for the training images as validation shows them, the plain way."""
+    """Return the inputs of the last layer for the training images, seen as in validation, computed the plain way."""
     images = replace(runtime, decoded={}).batches(Split.TRAIN, candidate=candidate)
     images.shuffle, images.augmentation = False, replace(images.augmentation, scale=None, flip=0.0)
     network.eval()
@@ -145,7 +145,7 @@ def test_what_is_kept_of_earlier_trials_changes_nothing(runtime: StudyRuntime) -
     assert curve(anew) == pytest.approx(curve(first), rel=1e-4)
 
 
-def test_another_cut_of_the_data_is_solved_anew(runtime: StudyRuntime) -> None:
+def test_another_cut_of_the_data_is_solved_again(runtime: StudyRuntime) -> None:
     candidate = candidate_of(runtime, {"freeze": 3})
     network, plan = prepared(runtime, candidate)
     other = replace(runtime, dataset=replace(runtime.dataset, fingerprint="another"))
@@ -250,7 +250,7 @@ def test_features_near_zero_are_trained_on_from_a_random_head(runtime: StudyRunt
     assert torch.equal(last(network).weight, before)
 
 
-def test_a_head_that_is_no_sequence_of_layers_is_left_alone(runtime: StudyRuntime) -> None:
+def test_a_head_that_is_not_a_sequence_of_layers_is_left_alone(runtime: StudyRuntime) -> None:
     network, plan = prepared(runtime, candidate_of(runtime, {}))
     network.head = nn.ModuleDict({"out": network.head})
     assert plan.start is not None

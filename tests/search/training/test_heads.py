@@ -152,7 +152,7 @@ def test_a_pruned_head_leaves_and_the_others_go_on_undisturbed(tiny: Pretrained)
         assert_same(outcomes[place], alone[place])
 
 
-def test_a_head_whose_loss_is_no_number_fails_alone(tiny: Pretrained) -> None:
+def test_a_head_whose_loss_is_not_a_number_fails_alone(tiny: Pretrained) -> None:
     names = ("linear", "linear, faster")
     alone = fit(members(tiny, names)[0].network, members(tiny, names)[0].plan)
     wild = members(tiny, names)

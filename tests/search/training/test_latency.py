@@ -13,7 +13,7 @@ CPU = choose(torch.device("cpu"))
 
 
 class Waiting(nn.Module):
-    """Takes as many milliseconds as it is told, one number a pass."""
+    """Takes the given numbers of milliseconds, one per pass."""
 
     def __init__(self, *milliseconds: float) -> None:
         super().__init__()

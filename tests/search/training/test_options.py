@@ -48,7 +48,7 @@ def test_no_views_are_refused() -> None:
         TrainingOptions(views=0)
 
 
-def test_what_is_off_may_be_said_so_in_a_study_file() -> None:
+def test_a_study_file_may_say_off() -> None:
     text = (
         "name: x\ndata: {path: here}\nbackbone: resnet18\ntraining: {balance: off, prefix_cache: off, compile: off}\n"
     )

@@ -101,7 +101,7 @@ def test_frozen_attention_does_not_copy_its_weights_for_every_sample() -> None:
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "mps:0", "cpu:x"])
-def test_a_device_that_is_not_there_is_refused(name: str) -> None:
+def test_a_missing_device_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="device"):
         precision.device_of(name)
 

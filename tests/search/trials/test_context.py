@@ -9,7 +9,7 @@ import pytest
 from search.trials.context import TrialContext
 
 
-def test_a_copy_that_is_reported_to_leave_leaves_the_original_alone(context: TrialContext) -> None:
+def test_a_copy_asked_to_stop_leaves_the_original_alone(context: TrialContext) -> None:
     told = replace(context, leave=lambda: True)
     assert told.leave()
     assert not context.leave()

@@ -28,7 +28,7 @@ def test_without_a_portfolio_every_candidate_is_the_samplers(context: TrialConte
     assert own.why_hopeless(own.runtime.space.baseline()) == ""
 
 
-def test_before_anything_is_known_candidates_come_from_the_priors(context: TrialContext) -> None:
+def test_without_results_candidates_come_from_the_priors(context: TrialContext) -> None:
     own = draws(context, "on")
     drawn = own.draw(3, 0, ())
     assert drawn.origin["way"] == "prior"

@@ -50,7 +50,7 @@ def test_pareto_safe_pruning_spares_what_is_on_the_front_so_far(
         assert (one.state is TrialState.PRUNED) is beaten
 
 
-def test_a_network_whose_outputs_are_no_numbers_fails_though_it_predicts_classes(context: TrialContext) -> None:
+def test_a_network_whose_outputs_are_not_numbers_fails_though_it_predicts_classes(context: TrialContext) -> None:
     claim = leases.claim(context.engine, "colours", "w", 60)
     assert claim is not None
     recorder = EpochRecorder(context, claim, "accuracy", 0)

@@ -63,7 +63,7 @@ def test_trained_weights_wait_for_a_full_disk(weighing: TrialContext, tmp_path: 
 
 
 @pytest.mark.parametrize("why", ["patience is over", "told to leave"])
-def test_but_not_for_ever(weighing: TrialContext, tmp_path: Path, why: str) -> None:
+def test_trained_weights_do_not_wait_forever(weighing: TrialContext, tmp_path: Path, why: str) -> None:
     patience = patience_of(weighing.engine)
     patience.seconds = 0.3 if why == "patience is over" else 1000.0
     calls: list[int] = []

@@ -61,7 +61,7 @@ def run(spec: StudySpec, folder: Path, *, stop_signal: StopSignal | None = None,
 
 @pytest.fixture
 def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many heads were trained at once, one number a group."""
+    """How many heads were trained at once, one number per group."""
     found: list[int] = []
     inner = parallel_heads.fit_heads
 
@@ -139,7 +139,7 @@ def test_without_the_option_every_trial_is_alone(spec: StudySpec, tmp_path: Path
     assert groups == []
 
 
-def test_told_to_leave_all_are_handed_back_and_taken_up_again(
+def test_asked_to_stop_all_are_handed_back_and_resumed(
     spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_signal = StopSignal()

@@ -92,13 +92,13 @@ def test_the_same_trial_is_proposed_the_same_candidate(proposer: Open) -> None:
     assert own.propose(1).candidate == own.propose(1).candidate != own.propose(2).candidate
 
 
-def test_what_was_tried_is_drawn_again(proposer: Open) -> None:
+def test_a_candidate_tried_before_is_drawn_again(proposer: Open) -> None:
     own = proposer(space={"freeze": {}})  # a dozen candidates
     seen = [finish(own, number, 0.5) for number in range(8)]
     assert len(set(seen)) == 8
 
 
-def test_a_space_that_has_been_tried_out_goes_on_with_repetitions(proposer: Open) -> None:
+def test_an_exhausted_space_continues_with_repetitions(proposer: Open) -> None:
     own = proposer(space={"freeze": {}}, sampler=SamplerOptions(name="random"))
     seen = [finish(own, number, 0.5) for number in range(30)]
     assert 8 < len(set(seen)) <= own.runtime.space.choices["freeze"][1] + 1
@@ -188,13 +188,13 @@ def test_the_plain_recipe_runs_whatever_it_breaks(proposer: Open) -> None:
     assert found.known["parameters"] > 300e3
 
 
-def test_constraints_that_no_candidate_keeps_are_reported_before_anything_is_trained(proposer: Open) -> None:
+def test_constraints_that_no_candidate_satisfies_are_reported_before_anything_is_trained(proposer: Open) -> None:
     own = proposer(wanted=bounded(parameters="< 1k", flops="< 1T"))
     with pytest.raises(ConstraintError, match=r"none of 66 candidates .* breaks parameters < 1k by [0-9,]+ times"):
         own.propose(0)
 
 
-def test_a_measured_constraint_that_no_candidate_keeps_ends_the_drawing(proposer: Open) -> None:
+def test_a_measured_constraint_that_no_candidate_satisfies_ends_the_drawing(proposer: Open) -> None:
     wanted = replace(bounded(latency="< 0.000001ms"), latency=LatencyOptions(warmup=0, runs=1))
     own = proposer(space={"freeze": {}}, wanted=wanted)
     finish(own, 0, 0.5)
@@ -202,7 +202,7 @@ def test_a_measured_constraint_that_no_candidate_keeps_ends_the_drawing(proposer
         own.propose(1)
 
 
-def test_where_no_draw_fits_the_smallest_candidate_is_tried(proposer: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_no_draw_fits_the_smallest_candidate_is_tried(proposer: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     own = proposer(wanted=bounded(parameters="< 800k"))
     smallest = own.runtime.space.extremes()[0]
     least = objective_values.counted(own.runtime, smallest)["parameters"]
@@ -212,7 +212,7 @@ def test_where_no_draw_fits_the_smallest_candidate_is_tried(proposer: Open, monk
     assert tight.propose(1).known["parameters"] == least
 
 
-def test_parallel_heads_keep_the_constraints(proposer: Open) -> None:
+def test_parallel_heads_satisfy_the_constraints(proposer: Open) -> None:
     own = proposer(space={"freeze": {}, "head": {}, "optimizer": {}}, wanted=bounded(parameters="< 740k"))
     other = own.runtime.space.baseline()
     found = [own.propose_beside(number, other) for number in range(1, 5)]
@@ -284,7 +284,7 @@ def test_what_is_bound_to_be_bad_is_drawn_where_a_study_holds_nothing_else(propo
     assert own._draws().why_hopeless(proposal.candidate)
 
 
-def test_other_data_draw_other_candidates(proposer: Open) -> None:
+def test_different_data_draw_different_candidates(proposer: Open) -> None:
     one = data_seed(0, "this data")
     assert one == data_seed(0, "this data")
     assert one != data_seed(0, "that data")
@@ -360,7 +360,7 @@ def test_members_that_would_take_too_long_are_costed_once_and_not_again_for_ever
     assert not known & {call.args[1].fingerprint for call in counted.call_args_list}
 
 
-def test_what_is_drawn_ends_in_time_or_is_a_linear_probe(proposer: Open) -> None:
+def test_a_drawn_candidate_ends_in_time_or_is_a_linear_probe(proposer: Open) -> None:
     own = proposer(portfolio="on", timeout=1e6)
     for number in range(len(plan_of(own.runtime)) + 1):
         finish(own, number, 0.5 + number / 100, epochs=2)

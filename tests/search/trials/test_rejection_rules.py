@@ -31,7 +31,7 @@ def facts(tiny: Pretrained, optimizer: Optimizer, *, frozen: int = 0, steps: int
         (FINE, {"batch_norm": "frozen"}, "SGD diverges"),
     ],
 )
-def test_what_is_bound_to_be_bad_says_why(
+def test_a_candidate_ruled_out_says_why(
     tiny: Pretrained, optimizer: Optimizer, more: dict[str, Any], reason: str
 ) -> None:
     assert why_hopeless(facts(tiny, optimizer, **more)).startswith(reason)
@@ -50,7 +50,7 @@ def test_what_is_bound_to_be_bad_says_why(
         (Optimizer("adamw", 1e-4, 3e-4), {"batch_norm": "frozen"}),
     ],
 )
-def test_what_may_be_good_is_drawn(tiny: Pretrained, optimizer: Optimizer, more: dict[str, Any]) -> None:
+def test_a_candidate_that_may_be_good_is_drawn(tiny: Pretrained, optimizer: Optimizer, more: dict[str, Any]) -> None:
     assert why_hopeless(facts(tiny, optimizer, **more)) == ""
 
 

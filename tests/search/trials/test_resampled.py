@@ -13,7 +13,7 @@ from search.spec.load import load_spec
 from search.trials import resampled
 
 
-def test_fresh_seeds_are_none_of_the_trials() -> None:
+def test_fresh_seeds_differ_from_those_of_the_trials() -> None:
     fresh = {resampled.fresh_seed(3, f"confirm {number}") for number in range(50)}
     assert len(fresh) == 50
     assert not fresh & {trial_seed(3, number) for number in range(1000)}
@@ -25,7 +25,7 @@ def pixels(runtime: StudyRuntime, split: Split) -> torch.Tensor:
     return torch.cat([images for images, _ in runtime.batches(split, candidate=candidate).epoch(1)])
 
 
-def test_data_cut_anew_are_those_images_without_decoding_them_again(study_file: Path) -> None:
+def test_data_cut_again_are_those_images_without_decoding_them_again(study_file: Path) -> None:
     runtime = open_runtime(load_spec(study_file), "cpu")
     candidate = runtime.space.baseline()
     whole = pixels(runtime, Split.VAL)
@@ -38,7 +38,7 @@ def test_data_cut_anew_are_those_images_without_decoding_them_again(study_file: 
     assert few.pixels.images is runtime.decoded[Split.TRAIN, candidate.structure.input_size].images
 
 
-def test_a_fold_validates_what_another_cut_would_decode_for_it(study_file: Path) -> None:
+def test_a_fold_validates_images_that_are_decoded_already(study_file: Path) -> None:
     runtime = open_runtime(load_spec(study_file), "cpu")
     candidate = runtime.space.baseline()
     fold = resampling.fold(runtime.dataset, 2, 3, seed=0)

@@ -1,4 +1,4 @@
-"""The mean of several trainings: what it is, what resumes, and what is done where it is no good."""
+"""The mean of several trainings: what it is, how it resumes, and what happens if it is worse."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def test_as_many_members_are_trained_as_there_is_time_for(
     setting = AttemptSettings(seed=1, words="")
     done = soup.trainings(lambda own: Member(own, clock), setting, 4, within)  # type: ignore[arg-type, return-value]
     assert [one.setting.member for one, _ in done] == list(range(count))  # type: ignore[attr-defined]
-    # What the others have left stays known to whoever takes over.
+    # What the others have left stays known to the worker that takes over.
     assert done[-1][0].setting.finished == tuple(f"{member}-epoch" for member in range(count - 1))  # type: ignore[attr-defined]
 
 
-def test_a_member_that_has_to_pause_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_member_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = {"now": 0.0, "verdict": Verdict.PAUSE}
     done = soup.trainings(lambda own: Member(own, clock), AttemptSettings(seed=1, words=""), 3, 99.0)  # type: ignore[arg-type, return-value, dict-item]
     assert len(done) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from search.records import choice
 from search.records.study import DatasetRecord, EpochRecord, Size, StudyRecord, TrialRecord, TrialState
-from search.spec.search_options import FinalOptions
+from search.spec.final_options import FinalOptions
 from search.trials import time_reserve
 from search.trials.time_reserve import (
     EXPORT_S,
@@ -57,7 +57,7 @@ def test_the_end_takes_as_long_as_the_winner_took_on_all_that_is_not_test() -> N
     assert choice.growth(study(winner)) == 1.5
 
 
-def test_no_trial_starts_that_would_not_end_in_time(held: Any) -> None:
+def test_no_trial_starts_that_could_not_end_in_time(held: Any) -> None:
     assert not held().is_reached(EXPORT_S + 0.1)
     assert held().is_reached(EXPORT_S)
     quick = held(trial(0, 0.9), trial(1, 0.5, seconds=3.0))
@@ -67,13 +67,13 @@ def test_no_trial_starts_that_would_not_end_in_time(held: Any) -> None:
     assert held(trial(0, 0.9), trial(1, 0.5, epochs=1, seconds=0.1)).is_reached(needed + 2.5)  # a linear probe
 
 
-def test_a_share_is_kept_back_at_most_for_a_soup_and_for_the_choice(held: Any) -> None:
+def test_at_most_a_share_is_reserved_for_a_soup_and_for_the_choice(held: Any) -> None:
     solved = replace(trial(0, 0.9), extras={"head_start": {"strength": 1.0}})
     assert soup_of(FinalOptions(soup=2), solved) == 2
     assert soup_of(FinalOptions(soup=2), trial(0, 0.9)) == 1
     assert soup_of(FinalOptions(), replace(solved, epochs=solved.epochs[:1])) == 1  # a linear probe: always the same
     alone, two = (final_seconds(study(solved), solved, 4, count) for count in (1, 2))
-    assert two - alone == pytest.approx(1.5 * 4 * 2)  # its epochs: nothing is computed or built anew
+    assert two - alone == pytest.approx(1.5 * 4 * 2)  # its epochs: nothing is computed or built again
     assert soup_seconds(study(solved), solved, FinalOptions()) == pytest.approx(alone + 3 * 1.5 * 4 * 2)
     assert held(solved, share=0.9)._kept_s(99.0) == pytest.approx(alone + 3 * 1.5 * 4 * 2)
     assert held(solved, share=0.3)._kept_s(99.0) == pytest.approx(30.0)
@@ -87,7 +87,7 @@ def test_a_share_is_kept_back_at_most_for_a_soup_and_for_the_choice(held: Any) -
     assert held(trial(0, 0.9), rival, share=0.37)._kept_s(99.0) == pytest.approx(18)
 
 
-def test_more_than_the_share_is_kept_back_where_the_winner_needs_it(held: Any) -> None:
+def test_more_than_the_share_is_reserved_if_the_winner_needs_it(held: Any) -> None:
     slow = trial(0, 0.9, epochs=20, seconds=42.0)
     assert epochs_between(study(slow), slow) == (4, 20)
     needed = final_seconds(study(slow), slow, 20)
@@ -102,7 +102,7 @@ def test_more_than_the_share_is_kept_back_where_the_winner_needs_it(held: Any) -
     assert held(slow, share=0.1).is_reached(EXPORT_S)
 
 
-def test_a_running_trial_gives_way_before_the_end_has_no_time_left(held: Any) -> None:
+def test_a_running_trial_gives_way_while_the_final_model_still_has_time(held: Any) -> None:
     winner = trial(0, 0.9)
     needed = final_seconds(study(winner), winner, 4)
     running = held(winner)
@@ -121,7 +121,7 @@ def test_a_running_trial_gives_way_before_the_end_has_no_time_left(held: Any) ->
     assert not first.is_pressing(1.0)  # before there is a winner, there is nothing to make room for
 
 
-def test_without_an_end_of_time_or_without_a_final_model_nothing_is_kept_back() -> None:
+def test_without_a_time_limit_or_a_final_model_nothing_is_reserved() -> None:
     class Spec:
         name = "s"
 

@@ -14,7 +14,7 @@ def test_every_error_is_of_a_kind_and_keeps_its_traceback() -> None:
     assert "ValueError: shapes" in failure_of(ValueError("shapes")).traceback
 
 
-def test_a_full_disk_is_known_behind_other_errors() -> None:
+def test_a_full_disk_is_recognised_inside_other_errors() -> None:
     error = RuntimeError("the writer gave up")
     error.__cause__ = OSError(errno.EDQUOT, "Disk quota exceeded")
     assert is_disk_full(error)

@@ -10,7 +10,8 @@ import pytest
 
 from search.errors import RunError
 from search.records.study import DatasetRecord, EpochRecord, Repeat, Size, StudyRecord, TrialRecord, TrialState
-from search.spec.search_options import FinalOptions, SearchOptions
+from search.spec.final_options import FinalOptions
+from search.spec.search_options import SearchOptions
 from search.store.repeats import RetrainingRequest
 from search.trials.time_reserve import EXPORT_S
 from search.workers import final_model

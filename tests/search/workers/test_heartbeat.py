@@ -59,23 +59,21 @@ def test_a_trial_that_was_taken_over_is_known_to_be_lost(heartbeat: Heartbeat) -
     assert heartbeat.is_lost(claim)
 
 
-def test_what_others_abandoned_is_put_back_without_anybody_asking_for_a_trial(heartbeat: Heartbeat) -> None:
+def test_abandoned_trials_are_queued_again_before_anyone_asks_for_one(heartbeat: Heartbeat) -> None:
     assert leases.claim(heartbeat.engine, "s", "dead", -1) is not None
     heartbeat.beat()
     (trial,) = reading.load_study(heartbeat.engine, "s").trials
     assert trial.state is TrialState.WAITING
 
 
-def test_a_stop_is_heard(heartbeat: Heartbeat) -> None:
+def test_a_stop_request_is_noticed(heartbeat: Heartbeat) -> None:
     writing.request_stop(heartbeat.engine, "s")
     heartbeat.beat()
     assert heartbeat.stop_signal.pausing()
     assert not heartbeat.stop_signal()
 
 
-def test_a_database_that_is_gone_for_a_while_does_not_end_the_keeping(
-    heartbeat: Heartbeat, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_outage_does_not_end_the_heartbeat(heartbeat: Heartbeat, monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
     calls: list[int] = []
     real = leases.beat

@@ -60,7 +60,7 @@ def marked(context: TrialContext) -> list[str]:
     return [name for name in context.artifact_store.names() if not name.startswith("artifacts-")]
 
 
-def test_what_ended_trials_left_goes_and_what_is_kept_stays(context: TrialContext) -> None:
+def test_leftovers_of_ended_trials_go_and_kept_checkpoints_stay(context: TrialContext) -> None:
     first = ended(context, 0.9)
     for name in (
         f"{resuming(KEY, first.number)}epoch-00001-a.safetensors",  # killed before its clean-up
@@ -116,7 +116,7 @@ def test_a_failed_trial_can_still_be_put_back_with_its_last_checkpoint(context: 
 
 
 @pytest.mark.parametrize("kind", repeats.KINDS)
-def test_confirmations_and_refits_own_theirs(context: TrialContext, kind: str) -> None:
+def test_confirmations_and_refits_own_their_checkpoints(context: TrialContext, kind: str) -> None:
     repeats.add(
         context.engine,
         "colours",
@@ -144,7 +144,7 @@ def test_in_a_place_that_studies_share_only_what_bears_the_key_goes(context: Tri
     assert marked(context) == theirs
 
 
-def test_half_written_files_of_the_dead_go(context: TrialContext) -> None:
+def test_half_written_files_of_dead_workers_go(context: TrialContext) -> None:
     root: Path = context.artifact_store.root  # type: ignore[attr-defined]
     dead = partial_files.name_for(".safetensors").replace(f"-{os.getpid()}-", "-4194305-")
     (root / dead).touch()

@@ -35,7 +35,7 @@ def states(context: TrialContext) -> list[TrialState]:
     return [run.state for run in reading.load_study(context.engine, "colours").repeats]
 
 
-def test_a_worker_helps_out_though_the_searchs_budget_is_spent(context: TrialContext) -> None:
+def test_a_worker_helps_although_the_searchs_budget_is_spent(context: TrialContext) -> None:
     enter(context, 2)
     assert retraining.help_out(context, StopSignal())
     assert states(context) == [TrialState.COMPLETE] * 2
@@ -64,7 +64,7 @@ def test_trials_that_optuna_holds_open_are_left_alone(context: TrialContext) -> 
     assert context.sampling.unfinished() == (opened,)
 
 
-def test_a_worker_that_is_reported_to_leave_hands_back(context: TrialContext) -> None:
+def test_a_worker_asked_to_stop_hands_its_trial_back(context: TrialContext) -> None:
     own = enter(context, 2)
     stop_signal = StopSignal()
     stop_signal.reason = "told to"

@@ -9,7 +9,7 @@ import pytest
 from search.workers.shutdown import StopSignal, obeying_signals
 
 
-def test_the_first_signal_asks_to_leave_and_the_second_leaves_at_once() -> None:
+def test_the_first_signal_asks_to_stop_and_the_second_exits_at_once() -> None:
     stop_signal = StopSignal()
     before = signal.getsignal(signal.SIGTERM)
     with obeying_signals(stop_signal):
@@ -28,7 +28,7 @@ def test_a_deadline_starts_no_trial_but_interrupts_none() -> None:
     assert not stop_signal()
 
 
-def test_a_worker_leaves_when_its_parent_is_gone() -> None:
+def test_a_worker_exits_when_its_parent_is_gone() -> None:
     assert not StopSignal(parent=os.getppid())()
     assert StopSignal(parent=-1)()
 

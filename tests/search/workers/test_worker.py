@@ -86,7 +86,7 @@ def test_a_worker_is_named_after_host_and_process() -> None:
     assert worker.worker_name().endswith(f":{os.getpid()}")
 
 
-def test_a_candidates_own_fault_ends_its_trial_and_is_bad_news_for_the_sampler(context: TrialContext) -> None:
+def test_a_failure_of_the_candidate_ends_its_trial_and_counts_against_it(context: TrialContext) -> None:
     worker.work(context, StopSignal(), run=failing("nan", 1))
     assert states(context) == ["complete", "failed", "complete", "complete"]
     assert context.sampling.unfinished() == ()
@@ -94,7 +94,7 @@ def test_a_candidates_own_fault_ends_its_trial_and_is_bad_news_for_the_sampler(c
     assert [trial.state.name for trial in told] == ["COMPLETE", "PRUNED", "COMPLETE", "COMPLETE"]
 
 
-def test_a_machines_fault_is_retried_and_then_reported_with_its_story(context: TrialContext) -> None:
+def test_a_failure_of_the_machine_is_retried_and_then_reported_with_its_attempts(context: TrialContext) -> None:
     worker.work(context, StopSignal(), run=failing("disk", 1), worker="w")
     assert states(context) == ["complete", "failed", "complete", "complete"]
     trial: TrialRecord = study_of(context).trials[1]
@@ -115,7 +115,7 @@ def patient(context: TrialContext, seconds: float) -> TrialContext:
         OSError(errno.EDQUOT, "Disk quota exceeded"),
     ],
 )
-def test_a_full_disk_is_waited_for_and_burns_no_attempt(
+def test_a_full_disk_is_waited_for_and_costs_no_attempt(
     context: TrialContext, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(worker, "_DISK_S", 0.01)
@@ -171,7 +171,7 @@ def test_a_place_that_is_gone_for_good_fails_no_trial(
     assert states(context) == ["complete"] * 4
 
 
-def test_a_circle_of_causes_is_no_full_disk() -> None:
+def test_a_circle_of_causes_is_not_a_full_disk() -> None:
     error, other = RuntimeError("a"), RuntimeError("b")
     error.__cause__, other.__cause__ = other, error
     assert worker.failure_of(error).kind == "error"
@@ -192,7 +192,7 @@ def test_a_lost_device_stops_the_worker_and_the_trial_goes_on_elsewhere(context:
     assert states(context) == ["waiting"]
 
 
-def test_memory_that_is_used_up_anywhere_is_reported_as_that(context: TrialContext) -> None:
+def test_out_of_memory_anywhere_is_reported_as_such(context: TrialContext) -> None:
     for error in (
         torch.OutOfMemoryError("CUDA out of memory"),
         MemoryError(),
@@ -203,7 +203,7 @@ def test_memory_that_is_used_up_anywhere_is_reported_as_that(context: TrialConte
 
 
 @pytest.mark.parametrize("ending", ["fails", "ends", "is told to leave"])
-def test_a_worker_whose_trial_was_taken_over_writes_nothing_and_goes_on(context: TrialContext, ending: str) -> None:
+def test_a_worker_whose_trial_was_taken_over_writes_nothing_and_continues(context: TrialContext, ending: str) -> None:
     taken: list[Claim | None] = []
 
     def run(context: TrialContext, claim: Claim) -> TrialState:
@@ -257,7 +257,7 @@ def test_a_stopped_study_lets_its_worker_finish_the_trial_at_hand(context: Trial
     assert states(context) == ["complete"]
 
 
-def test_a_study_deleted_under_a_worker_lets_it_leave(context: TrialContext) -> None:
+def test_a_worker_whose_study_was_deleted_exits(context: TrialContext) -> None:
     def run(context: TrialContext, claim: Claim) -> TrialState:
         writing.delete_study(context.engine, "colours")
         raise LeaseLostError("gone")
@@ -286,10 +286,10 @@ def test_a_failed_trial_put_back_runs_again_with_its_candidate(context: TrialCon
     assert study_of(context).trials[1].attempts == 2
 
 
-def test_constraints_that_nothing_keeps_end_the_worker_and_count_as_no_trial(context: TrialContext) -> None:
+def test_constraints_that_nothing_satisfies_stop_the_worker_and_count_as_no_trial(context: TrialContext) -> None:
     def run(held: TrialContext, claim: Claim) -> TrialState:
         if claim.number:
-            raise ConstraintError("none of 64 candidates drawn keeps the constraints")
+            raise ConstraintError("none of 64 candidates drawn satisfies the constraints")
         return complete(held, claim)
 
     with pytest.raises(ConstraintError, match="none of 64"):
@@ -297,7 +297,7 @@ def test_constraints_that_nothing_keeps_end_the_worker_and_count_as_no_trial(con
     assert states(context) == ["complete", "waiting"]
 
 
-def test_optuna_is_reported_all_objectives_of_a_trial_whose_worker_died(context: TrialContext) -> None:
+def test_optuna_receives_all_objectives_of_a_trial_whose_worker_died(context: TrialContext) -> None:
     complete(context, claimed := leases.claim(context.engine, "colours", "w", 60) or pytest.fail("none"))
     known = reading.optuna_trials(context.engine, "colours")
     assert known[0].value == 0.5

@@ -108,14 +108,14 @@ def test_what_holds_none_or_several_is_refused(tmp_path: Path, data: Any, messag
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, value: float, dtype: torch.dtype) -> None:
+def test_weights_that_are_not_numbers_are_refused(tmp_path: Path, value: float, dtype: torch.dtype) -> None:
     state = {name: tensor.clone() for name, tensor in STATE.items()}
     state["2.weight"] = torch.full((2, 4), value, dtype=dtype)
     with pytest.raises(WeightsError, match=r"hold 8 values in 2\.weight that are NaN or infinite"):
         read(saved(tmp_path, state))
 
 
-def test_a_mask_of_infinities_is_no_fault() -> None:
+def test_a_mask_of_infinities_is_not_a_fault() -> None:
     check_numbers({"attn_mask": torch.tensor([0.0, -torch.inf]), "count": torch.tensor(3)}, "a")
     with pytest.raises(WeightsError, match="1 values in attn_mask"):
         check_numbers({"attn_mask": torch.tensor([0.0, torch.nan])}, "a")

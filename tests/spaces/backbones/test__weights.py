@@ -103,7 +103,7 @@ def test_a_download_is_verified_and_kept(hub: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x04."])
-def test_a_file_that_is_no_state_dict_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_state_dict_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.pth"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="cannot read weights"):

@@ -85,7 +85,7 @@ def test_a_type_that_cannot_be_cut_is_refused_with_those_that_can(tmp_path: Path
     with pytest.raises(BackboneError, match="is of type 't5'; those that can be cut: bert, roberta"):
         backbones.resolve(f"transformers:{tmp_path}")
     (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(BackboneError, match="no description of a model"):
+    with pytest.raises(BackboneError, match="not a description of a model"):
         backbones.resolve(f"transformers:{tmp_path}")
 
 

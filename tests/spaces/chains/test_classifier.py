@@ -62,7 +62,7 @@ def test_units_end_in_front_of_the_classifier(head: nn.Module, classes: int | No
     torch.testing.assert_close(found.logits(images), network(images))
 
 
-def test_a_perceptron_is_a_unit_where_nothing_says_that_it_tells_classes() -> None:
+def test_a_perceptron_is_a_unit_where_nothing_says_that_it_classifies() -> None:
     found = chain.cut(Headed(Perceptron()).eval(), (16, 16))
     assert (found.classifier, probe.output_shape(found)) == (None, (10,))
 

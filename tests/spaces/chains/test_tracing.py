@@ -11,7 +11,7 @@ from spaces.errors import ChainError
 
 
 class Sometimes(nn.Module):
-    """Drops by a function that is told the mode."""
+    """Drops by a function that takes the mode as an argument."""
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()

@@ -29,5 +29,5 @@ def test_a_second_classifier_that_nothing_learns_from_is_none(tiny: Pretrained) 
         space.sample(StoredParameters({"freeze": units, **drawn})).recipe.choices["auxiliary_loss"]
         for units in (0, 2, 3, 4)
     ]
-    assert weights == [0.4, 0.4, 0.0, 0.0]  # it stands behind the third of four units
+    assert weights == [0.4, 0.4, 0.0, 0.0]  # it comes after the third of four units
     assert space.params(space.sample(StoredParameters({"freeze": 3}))) == {"freeze": 3}

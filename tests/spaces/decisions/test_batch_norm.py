@@ -92,7 +92,7 @@ def test_a_network_from_scratch_learns_its_statistics(tiny: Pretrained) -> None:
     assert all(bool(mean.any()) for mean in statistics(network))
 
 
-def test_it_has_no_place_where_there_is_no_batch_norm(tiny: Pretrained) -> None:
+def test_it_does_not_apply_without_batch_norm(tiny: Pretrained) -> None:
     chain = tiny.chain
     bare = replace(chain, units=tuple(replace(unit, module=nn.Identity()) for unit in chain))
     assert isinstance(decision.choices(bare, Range()), NotApplicable)

@@ -24,7 +24,7 @@ def test_the_study_files_own_size_is_the_same_as_none(tiny: Pretrained) -> None:
 
 
 def test_sizes_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least 2 samples a step, got 1"):
+    with pytest.raises(ValueError, match="at least 2 samples per step, got 1"):
         Range(sizes=(1, 32))
     with pytest.raises(CandidateError, match="whole number from 1, got 0"):
         decision.parse(0)

@@ -21,7 +21,7 @@ def test_what_does_not_matter_is_the_plain_recipes(tiny: Pretrained) -> None:
 def test_it_is_described_as_the_detector_has_it(tiny: Pretrained) -> None:
     assert decision.words(BoxHead(256, 2), tiny.chain) == "box head 256 -> 256"
     chain = detector.decision.apply(tiny.chain, "fcos")
-    assert decision.words(BoxHead(1024, 3), chain) == "6 convolutions a box"
+    assert decision.words(BoxHead(1024, 3), chain) == "6 convolutions per box"
 
 
 def test_smallest_and_largest_are_the_ends(tiny: Pretrained) -> None:

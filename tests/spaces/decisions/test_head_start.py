@@ -37,7 +37,7 @@ def test_starts_that_do_not_exist_are_refused() -> None:
         decision.parse("zero")
 
 
-def test_tasks_whose_heads_are_no_single_layer_do_not_have_it() -> None:
+def test_tasks_whose_heads_are_not_a_single_layer_do_not_have_it() -> None:
     assert "head_start" in registry("regression")
     for task in ("detection", "segmentation", "tokens"):
         assert "head_start" not in registry(task)
@@ -79,7 +79,7 @@ def test_a_linear_probe_has_no_recipe_and_is_not_asked_for_one(tiny: Pretrained)
     assert space.candidate(other) == found
 
 
-def test_what_is_no_probe_any_more_gets_a_recipe(tiny: Pretrained) -> None:
+def test_what_is_no_longer_a_probe_gets_a_recipe(tiny: Pretrained) -> None:
     ranges = {name: registry("classification")[name].options() for name in ("freeze", "optimizer")}
     space = Space(tiny, ranges, "classification")
     probe = space.sample(StoredParameters({"freeze": 4}))

@@ -49,7 +49,7 @@ def test_a_smaller_kernel_changes_frozen_units_too(tiny: Pretrained) -> None:
     assert found.structure.choices["kernel"] == [["0", 1]]
 
 
-def test_patch_embeddings_are_no_kernels_to_resize() -> None:
+def test_patch_embeddings_are_not_kernels_to_resize() -> None:
     chain = backbones.resolve("vit_b_32").describe((64, 64))
     assert isinstance(decision.choices(chain, Range()), NotApplicable)
 

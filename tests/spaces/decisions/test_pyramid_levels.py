@@ -22,7 +22,7 @@ def test_strides_that_the_backbone_lacks_are_passed_over(tiny: Pretrained) -> No
     assert {level.finest for level in found.values()} == {4}
 
 
-def test_a_single_pyramid_is_no_choice(tiny: Pretrained) -> None:
+def test_a_single_pyramid_is_not_a_choice(tiny: Pretrained) -> None:
     assert isinstance(decision.choices(tiny.chain, Range(finest=(4,), extra=(1,))), NotApplicable)
 
 
@@ -32,5 +32,5 @@ def test_ranges_are_checked() -> None:
 
 
 def test_it_is_described(tiny: Pretrained) -> None:
-    assert decision.words(Levels(16, 0), tiny.chain) == "pyramid from stride 16, none pooled behind"
-    assert decision.words(Levels(4, 2), tiny.chain) == "pyramid from stride 4, 2 pooled behind"
+    assert decision.words(Levels(16, 0), tiny.chain) == "pyramid from stride 16, no pooled level"
+    assert decision.words(Levels(4, 2), tiny.chain) == "pyramid from stride 4, 2 pooled levels"

@@ -86,7 +86,7 @@ def test_several_reductions_of_one_unit_go_together() -> None:
     assert probe.describe(changed)[0].out_shape == (64, 64, 64)
 
 
-def test_dilation_reaches_the_kernels_behind_the_stride_and_no_others() -> None:
+def test_dilation_reaches_the_kernels_after_the_stride_and_no_others() -> None:
     chain = backbones.resolve("resnet18").describe((64, 64))
     changed = decision.apply(chain, Strides(("layer3.0", "layer4.0"), dilated=True))
     dilations = {conv.path: conv.dilation[0] for unit in changed for conv in probe.convolutions(unit.module)}

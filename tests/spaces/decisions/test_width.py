@@ -45,7 +45,7 @@ def test_the_strongest_neurons_are_kept_and_compute_what_they_did() -> None:
     torch.testing.assert_close(changed.forward(images), chain.forward(images)[:, :3], rtol=1e-4, atol=1e-5)
 
 
-def test_the_layer_behind_reads_what_is_left() -> None:
+def test_the_next_layer_reads_what_is_left() -> None:
     chain = backbones.resolve("alexnet").pretrained("none", (96, 96)).chain
     second = next(layer for layer in chain.units[-1].module.modules() if isinstance(layer, nn.Linear))
     changed = decision.apply(chain, (("classifier.1", 16), ("classifier.4", 8)))
@@ -55,7 +55,7 @@ def test_the_layer_behind_reads_what_is_left() -> None:
 
 @pytest.mark.parametrize(
     ("value", "reason"),
-    [((("features.0", 4),), "no hidden linear layer"), ((("classifier.0", 9999),), "has 1024 neurons")],
+    [((("features.0", 4),), "not a hidden linear layer"), ((("classifier.0", 9999),), "has 1024 neurons")],
 )
 def test_what_cannot_be_narrowed_is_refused(value: tuple[tuple[str, int], ...], reason: str) -> None:
     chain = backbones.resolve("mobilenet_v3_small").describe((64, 64))

@@ -110,7 +110,7 @@ def test_dropout_comes_before_the_last_layer() -> None:
     assert [module.p for module in built.modules() if isinstance(module, nn.Dropout2d)] == [0.3]
 
 
-def test_units_behind_the_maps_are_left_out_of_the_network() -> None:
+def test_units_after_the_maps_are_left_out_of_the_network() -> None:
     pretrained = backbones.resolve("mobilenet_v3_small").pretrained("none", (64, 64))
     space = Space(pretrained, {}, "segmentation")
     candidate = space.baseline()

@@ -56,7 +56,7 @@ def test_a_chain_computes_what_its_decoder_computes_with_gradients() -> None:
         torch.testing.assert_close(other.grad, own.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_no_token_sees_those_behind_it() -> None:
+def test_no_token_sees_those_after_it() -> None:
     chain = chain_of(small().eval())
     ids, _ = texts()
     changed = ids.clone()

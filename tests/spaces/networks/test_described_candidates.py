@@ -51,7 +51,7 @@ def test_rates_come_as_near_as_the_range_allows(tiny: Pretrained) -> None:
         ({"pattern": pattern.Range(kinds=("all",))}, {"pattern": {"kind": "norm"}}, ("pattern",)),
     ],
 )
-def test_what_the_space_does_not_hold_is_no_candidate(
+def test_what_the_space_does_not_hold_is_not_a_candidate(
     tiny: Pretrained, ranges: dict[str, Any], wishes: dict[str, Any], needs: tuple[str, ...]
 ) -> None:
     assert fulfilled(Space(tiny, ranges), wishes, needs) is None

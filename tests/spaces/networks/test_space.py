@@ -171,7 +171,7 @@ def test_a_candidate_of_another_input_size_is_refused(space: Space) -> None:
         ({"epochs": 0.5}, "structure has the decision 'epochs', which does not belong there"),
     ],
 )
-def test_a_candidate_that_names_what_is_not_there_is_refused(space: Space, choices: object, reason: str) -> None:
+def test_a_candidate_that_names_something_missing_is_refused(space: Space, choices: object, reason: str) -> None:
     plain = space.baseline()
     other = Candidate(replace(plain.structure, choices={**plain.structure.choices, **choices}), plain.recipe)  # type: ignore[dict-item]
     with pytest.raises(CandidateError, match=reason):

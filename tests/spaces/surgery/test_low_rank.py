@@ -73,7 +73,7 @@ def test_merging_gives_plain_weights_and_the_same_function() -> None:
     torch.testing.assert_close(run(fresh), expected)
 
 
-def test_the_weights_behind_updates_are_found() -> None:
+def test_the_weights_under_updates_are_found() -> None:
     _, changed = updated()
     assert len(low_rank.adapted(changed)) == 4
     assert len(low_rank.adapted(layers())) == 0

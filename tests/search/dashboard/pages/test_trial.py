@@ -36,7 +36,7 @@ def test_a_failure_is_shown_with_its_traceback(cache: StudyCache) -> None:
     assert "Traceback ..." in text
 
 
-def test_a_number_that_is_not_there_is_reported(cache: StudyCache) -> None:
+def test_a_missing_number_is_reported(cache: StudyCache) -> None:
     assert "No trial 999" in str(page.page(cache.study("drawn"), 999))
 
 

@@ -155,7 +155,7 @@ def test_a_wrong_image_is_refused_by_name_or_skipped(tmp_path: Path, change: dic
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"annotations": None}, r"no COCO annotations: it lacks the list 'annotations'"),
+        ({"annotations": None}, r"not COCO annotations: it lacks the list 'annotations'"),
         ({"annotations": [{"id": 1, "image_id": 99}]}, r"annotation 1 is of image 99, which is not listed"),
         ({"annotations": [{"id": 1}]}, r"an annotation has no 'image_id'"),
         ({"categories": [{"id": 1, "name": "background"}]}, r"a category is called 'background' already"),

@@ -90,7 +90,7 @@ def test_a_broken_image_is_named_or_skipped(folder: Path) -> None:
     assert "00.png" in found.skipped[0]
 
 
-def test_options_without_sense_are_refused() -> None:
+def test_invalid_options_are_refused() -> None:
     with pytest.raises(ValueError, match="separator must be"):
         Options("t.csv", separator="")
     with pytest.raises(ValueError, match="there is a duplicate"):

@@ -55,7 +55,7 @@ def test_a_bad_table_is_refused_in_one_line(folder: Path, lines: list[str], mess
     assert "\n" not in str(raised.value)
 
 
-def test_a_column_that_is_not_there_is_named(folder: Path) -> None:
+def test_a_missing_column_is_named(folder: Path) -> None:
     with pytest.raises(DataError, match="no column 'age'; the header has path, target"):
         format.read(Options(table(folder, ["red/00.png,1"]), target_columns=("age",)), Path.cwd())
     with pytest.raises(ValueError, match="target_columns must name each column once"):

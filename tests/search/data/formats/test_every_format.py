@@ -1,4 +1,4 @@
-"""The same data in another order, under other names, exported anew: every sample keeps its own target everywhere."""
+"""The same data in another order, under other names, exported again: every sample keeps its own target everywhere."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ def test_what_one_export_stored_is_right_for_the_other(name: str, tmp_path: Path
 
 
 def test_copies_of_an_image_keep_their_own_targets(tmp_path: Path) -> None:
-    """The same picture under two labels: lines of equal content are told apart by what they mean."""
+    """The same picture under two labels: lines of equal content are distinguished by what they mean."""
     export = Export(tmp_path, *EXPORTS["as it is"])
     names = [export.photograph("photographs", number) for number in range(4)]
     Image.open(tmp_path / names[0]).save(tmp_path / "copy.png")
@@ -344,7 +344,7 @@ def test_endings_that_are_not_read_are_counted(tmp_path: Path) -> None:
 
 
 def test_an_archive_made_on_a_mac_is_read(tmp_path: Path) -> None:
-    """``__MACOSX`` sorts before ``annotations`` and holds files of the same names that are no JSON."""
+    """``__MACOSX`` sorts before ``annotations`` and holds files of the same names that are not JSON."""
     folder = tmp_path / "data"
     read(coco, folder, "as it is")
     for split in ("train", "val"):

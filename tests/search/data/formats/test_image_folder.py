@@ -37,7 +37,7 @@ def test_a_test_folder_without_val_has_val_cut_from_train(folder: Path, tmp_path
     assert {split: len(dataset.of(split)) for split in Split} == {Split.TRAIN: 27, Split.VAL: 9, Split.TEST: 36}
 
 
-def test_what_is_no_image_is_passed_over(folder: Path) -> None:
+def test_what_is_not_an_image_is_passed_over(folder: Path) -> None:
     (folder / "red" / "notes.txt").write_text("x")
     (folder / ".hidden").mkdir()
     assert len(read(folder).samples) == 36
@@ -49,7 +49,7 @@ def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no class folders"):
         read(tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         read(tmp_path / "file")
 
 

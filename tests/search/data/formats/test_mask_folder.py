@@ -69,7 +69,7 @@ def test_names_come_from_the_study_file_from_a_file_or_from_the_values(tmp_path:
     (tmp_path / "classes.txt").write_text("\n".join(names) + "\n")
     assert read(tmp_path, ignore=(7,)).classes == names[:7]
     (tmp_path / "classes.txt").write_text("sky\nsky\n")
-    with pytest.raises(DataError, match=r"classes\.txt: a name is there twice"):
+    with pytest.raises(DataError, match=r"classes\.txt: a name is listed twice"):
         read(tmp_path)
 
 
@@ -156,7 +156,7 @@ def test_a_name_given_twice_is_refused() -> None:
         Options("x", classes=("a", "a"))
 
 
-def test_class_names_that_are_no_text_are_reported(tmp_path: Path) -> None:
+def test_class_names_that_are_not_text_are_reported(tmp_path: Path) -> None:
     pair(tmp_path, "a", [[0, 1]])
     (tmp_path / "classes.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"classes\.txt is not UTF-8 text"):

@@ -61,6 +61,6 @@ def test_bad_tables_are_answered_in_one_line(tmp_path: Path, text: str, options:
         ({"label_columns": ("a",), "label_column": "b"}, "mean the same; leave one of them out"),
     ],
 )
-def test_options_without_sense_are_refused(options: Any, message: str) -> None:
+def test_invalid_options_are_refused(options: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Options(path="x", **options)

@@ -33,7 +33,7 @@ def test_an_unknown_data_set_is_refused(tmp_path: Path) -> None:
         torchvision.read(Options("CIFAR11"), tmp_path)
 
 
-def test_a_data_set_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
+def test_a_missing_data_set_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.download: true"):
         torchvision.read(Options("CIFAR10", str(tmp_path)), tmp_path)
 

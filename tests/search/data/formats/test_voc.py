@@ -81,7 +81,7 @@ def test_difficult_boxes_can_be_ignored(root: Path) -> None:
     [
         ([("ant", 5, 5, 5, 20)], r"0.xml, object 1: the box \(5, 5, 5, 20\) of class 'ant' has no area"),
         ([("ant", 30, 5, 10, 20)], "has no area"),
-        ([ANT, ("ant", 5, 5, 60, 20)], r"object 2: .* reaches out of its image of 40x40 pixels"),
+        ([ANT, ("ant", 5, 5, 60, 20)], r"object 2: .* extends beyond its image of 40x40 pixels"),
         ([("wasp", 5, 5, 20, 20)], "unknown class 'wasp'; expected one of ant, bee"),
     ],
 )
@@ -128,7 +128,7 @@ def test_a_folder_without_annotations_is_refused(tmp_path: Path) -> None:
         format.read(Options("gone"), tmp_path)
 
 
-def test_xml_of_another_kind_is_no_image_without_objects(root: Path) -> None:
+def test_xml_of_another_kind_is_not_an_image_without_objects(root: Path) -> None:
     (root / "Annotations/0.xml").write_text("<html><body/></html>")
     with pytest.raises(DataError, match=r"0\.xml: begins with <html>; expected <annotation>"):
         format.read(Options(str(root)), Path.cwd())
@@ -137,7 +137,7 @@ def test_xml_of_another_kind_is_no_image_without_objects(root: Path) -> None:
     assert "begins with <html>" in found.skipped[0]
 
 
-def test_a_list_that_is_no_text_is_reported(root: Path) -> None:
+def test_a_list_that_is_not_text_is_reported(root: Path) -> None:
     (root / "ImageSets/Main/val.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"val\.txt is not UTF-8 text"):
         format.read(Options(str(root)), Path.cwd())

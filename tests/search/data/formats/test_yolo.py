@@ -64,13 +64,13 @@ def test_polygons_count_by_their_box_and_images_without_text_are_background(root
     [
         ("2 0.5 0.5 0.1 0.1", "line 2: unknown class 'number 2'; expected one of wasp, ant"),
         ("0 0.5 0.5 0 0.1", "line 2: .* has no area"),
-        ("0 0.9 0.5 0.5 0.1", "line 2: .* reaches out of its image"),
+        ("0 0.9 0.5 0.5 0.1", "line 2: .* extends beyond its image"),
         (
             "0 0.5 0.5 0.1",
             "line 2: expected `class .*, or an outline of at least three points, got 4 numbers",
         ),
         ("wasp 0.5 0.5 0.1 0.1", "line 2: expected `class x y width height` in numbers"),
-        ("0 nan 0.5 0.1 0.1", "a side that is no number"),
+        ("0 nan 0.5 0.1 0.1", "a side that is not a number"),
     ],
 )
 def test_bad_lines_are_named_or_left_out_and_listed(root: Path, line: str, message: str) -> None:
@@ -115,7 +115,7 @@ def test_a_wrong_description_is_reported(root: Path, description: str, message: 
         format.read(Options(str(root)), Path.cwd())
 
 
-def test_class_names_that_are_no_text_are_reported(root: Path) -> None:
+def test_class_names_that_are_not_text_are_reported(root: Path) -> None:
     (root / "data.yaml").unlink()
     (root / "classes.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"classes\.txt is not UTF-8 text"):
@@ -169,14 +169,14 @@ def test_rows_of_every_task_give_the_box_that_they_mean(root: Path, row: str, de
 
 
 @pytest.mark.parametrize(("row", "description", "message"), WRONG_ROWS, ids=[message for *_, message in WRONG_ROWS])
-def test_rows_that_are_no_box_are_refused_by_line(root: Path, row: str, description: str, message: str) -> None:
+def test_rows_that_are_not_boxes_are_refused_by_line(root: Path, row: str, description: str, message: str) -> None:
     write_rows(root, row, description)
     with pytest.raises(DataError, match=message) as raised:
         format.read(Options(str(root)), Path.cwd())
     assert "\n" not in str(raised.value)
 
 
-def test_the_example_of_a_pose_is_no_outline(tmp_path: Path) -> None:
+def test_the_example_of_a_pose_is_not_an_outline(tmp_path: Path) -> None:
     """COCO-pose's first row of the documentation, in an image of 100x100 pixels."""
     fill(tmp_path, "train", range(4))
     fill(tmp_path, "val", range(4, 6))

@@ -20,7 +20,7 @@ def test_it_is_the_trace_of_the_papers() -> None:
     assert estimator.score(Evidence(features, labels)) == pytest.approx(expected, rel=1e-6)
 
 
-def test_more_features_than_samples_are_no_harm() -> None:
+def test_more_features_than_samples_do_no_harm() -> None:
     random = np.random.default_rng(4)
     labels = np.arange(20) % 2
     noise = random.normal(size=(20, 300))

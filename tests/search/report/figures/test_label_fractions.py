@@ -20,6 +20,6 @@ def test_a_candidate_has_a_curve_from_few_labels_to_many(study: StudyRecord) -> 
     assert [trace.name for trace in figure.draw(rows).data] == ["trial 1", "plain recipe"]
 
 
-def test_a_single_share_is_no_curve(study: StudyRecord) -> None:
+def test_a_single_share_is_not_a_curve(study: StudyRecord) -> None:
     run = Repeat(1, 1, state=TrialState.COMPLETE, value=0.5)
     assert figure.rows(replace(study, repeats=(run,))) is None

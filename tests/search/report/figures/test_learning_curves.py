@@ -18,7 +18,7 @@ def test_winner_plain_recipe_and_pruned_curves_are_marked(study: StudyRecord) ->
     assert kinds[4] == "pruned"
 
 
-def test_of_very_many_curves_a_share_is_drawn_and_that_is_said(study: StudyRecord) -> None:
+def test_of_very_many_curves_a_share_is_drawn_and_this_is_stated(study: StudyRecord) -> None:
     many = tuple(replace(study.trials[1], number=number) for number in range(1000))
     rows = figure.rows(replace(study, trials=many))
     assert rows is not None

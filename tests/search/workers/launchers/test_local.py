@@ -50,12 +50,13 @@ def test_constraints_that_nothing_keeps_end_two_workers_as_they_end_one(
         said.append(capsys.readouterr().err.strip().splitlines()[-1])
     for line in said:  # how many were drawn, and how near they came, depends on which worker drew for which trial
         assert re.fullmatch(
-            r"Error: none of \d+ candidates drawn keeps the constraints; the nearest one breaks parameters < 10 by .*",
+            r"Error: none of \d+ candidates drawn satisfies the constraints; "
+            r"the nearest one breaks parameters < 10 by .*",
             line,
         )
 
 
-def test_the_last_error_is_found_behind_other_words() -> None:
+def test_the_last_error_is_found_after_other_words() -> None:
     assert last_error("reading\nError: old\nmore\nError: s.yaml:1: no\ns.yaml:2: neither\n") == (
         "s.yaml:1: no\ns.yaml:2: neither"
     )
@@ -115,7 +116,7 @@ def test_workers_go_to_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None
     assert local.devices_for("auto", 2) == ["auto", "auto"]
 
 
-def test_an_engine_that_is_not_there_is_refused_with_those_that_are() -> None:
+def test_a_missing_engine_is_refused_with_those_that_are() -> None:
     with pytest.raises(UserError, match=r"expected one of local, ray, slurm, got 'rey'; did you mean ray\?"):
         launchers.launcher_of("rey")
     with pytest.raises(UserError, match=r"expected one of local, ray, slurm, got 'kubernetes'$"):

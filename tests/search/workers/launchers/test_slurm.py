@@ -72,7 +72,7 @@ URL = "postgresql://bob:hunter2@db.example/studies"
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which an ``sbatch`` writes down what it is told."""
+    """A folder with an ``sbatch`` that records its arguments."""
     pytest.importorskip("submitit")
     for name in ("sbatch", "srun"):
         (tmp_path / "bin" / name).parent.mkdir(exist_ok=True)

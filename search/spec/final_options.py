@@ -1,0 +1,27 @@
+"""Options of the final model, ``search.final`` in a study file: its share of the budget, candidates retrained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalOptions:
+    """The end of a search, within its budget.
+
+    Attributes:
+        share: how much of the budget is reserved for it, if it takes that long: of ``timeout``, of ``gpu_seconds``, and
+            of as many trainings as the study has trials. One training of the winner is always reserved.
+        top: how many of the best candidates, those that validation cannot tell apart, are trained again with fresh
+            seeds, so that the best mean wins; 1 leaves the choice to the search.
+        soup: how many trainings of the winner on all data have their weights averaged, where their head starts solved
+            and there is time, twice as many where time is left over; 1 trains it once.
+    """
+
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    top: Annotated[int, Field(ge=1)] = 3
+    soup: Annotated[int, Field(ge=1)] = 4
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
