@@ -1,4 +1,5 @@
 # make quickstart   a finished search on real images in minutes
+# make pictures     the pictures of docs/, from the quickstart's study (needs Chromium): make pictures STUDY=NAME
 # make test         style, types, import contracts, all quick tests
 # make coverage     the tests with the lines that they reach (slower)
 # make chaos        break everything while studies run on PostgreSQL and SQLite, count what is lost (minutes): make chaos SEED=1
@@ -20,11 +21,15 @@ PYTEST  := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
 DATA ?= data
 SETS ?= sets
 EPOCHS ?= 3
+STUDY ?= quickstart
 
-.PHONY: chaos coverage lock quality quickstart test test-all test-families bench lint clean
+.PHONY: chaos coverage lock pictures quality quickstart test test-all test-families bench lint clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/ftsearch run studies/quickstart.yaml
+
+pictures: $(VENV)/.installed-test
+	$(BIN)/python tests/benchmarks/pictures.py $(STUDY)
 
 test: $(VENV)/.installed-test lint
 	$(PYTEST) -m "not slow"

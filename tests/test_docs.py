@@ -9,16 +9,19 @@ import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import typer
+from by_path import module_at
 from PIL import Image
 
 from search import cli
 from search.api import export_study, run_study
 
 ROOT = Path(__file__).parents[1]
+PARTS = module_at("benchmarks/pictures.py").PARTS
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "studies" / "plugin" / "README.md"])
 STUDY = """\
 name: flowers
@@ -79,11 +82,41 @@ SHOWN = commands()
 COMMANDS: Any = typer.main.get_command(cli.build_app()).commands  # type: ignore[attr-defined]
 
 
+def anchors(page: Path) -> set[str]:
+    """Return what links to the headings of a page end in, as repository hosts make it of their words."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_to_files_that_are_there(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8"))
-    dead = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
+    dead = []
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
+        path, _, heading = link.partition("#")
+        target = page.parent / path if path else page
+        if "://" not in link and not (target.exists() and (not heading or heading in anchors(target))):
+            dead.append(link)
     assert dead == []
+
+
+def test_pictures_are_shown_are_described_and_are_small() -> None:
+    pictures = sorted((ROOT / "docs" / "pictures").iterdir())
+    assert {picture.name for picture in pictures} == {*PARTS, "terminal.svg"}
+    assert sum(picture.stat().st_size for picture in pictures) < 1_000_000
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    assert [
+        picture.name for picture in pictures if not re.search(rf"!\[[^\]]{{20,}}\]\([^)]*{picture.name}\)", text)
+    ] == []
+
+
+def test_commands_of_the_recording_exist() -> None:
+    recording = ElementTree.parse(ROOT / "docs" / "pictures" / "terminal.svg")
+    text = recording.findtext("{http://www.w3.org/2000/svg}desc", "")
+    typed = [line.removeprefix("$ ftsearch ") for line in text.split("\n") if line.startswith("$ ftsearch ")]
+    assert len(typed) == len(module_at("benchmarks/pictures.py").COMMANDS)
+    for line in typed:
+        name, *arguments = shlex.split(line)
+        COMMANDS[name].make_context(name, arguments)
 
 
 def test_the_readme_is_short_and_every_page_is_listed() -> None:

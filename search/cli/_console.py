@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from search.store.connection import Engine
 
 _HANDLER = "ftsearch"
+_PIPE = 100_000
+"""Columns of what is no terminal: programs read lines, and nobody sees how long they are."""
 
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 DataOption = Annotated[
@@ -50,14 +52,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON, for pro
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console: colours on a terminal, plain text elsewhere; in a pipe, lines are not cut to 80 columns.
+    """Return a console: colours on a terminal, plain text elsewhere; in a pipe, a row of a table is a line.
 
     Square brackets are not markup: names of files and classes may contain them.
     """
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or "COLUMNS" in os.environ else 160
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE
     return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False, markup=False)
 
 

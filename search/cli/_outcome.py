@@ -31,14 +31,14 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
     show_front(screen, study)
     show_warnings(screen, study)
     screen.print(tables.states(study) + ".", highlight=False)
-    show_headline(screen, study)
+    for note in result.notes:
+        screen.print(f"{note[0].upper()}{note[1:]}.", style="yellow", soft_wrap=True)
     show_choice(screen, study)
     if result.model is not None:
         show_model(screen, study, result.model)
-    for note in result.notes:
-        screen.print(f"{note[0].upper()}{note[1:]}.", style="yellow", soft_wrap=True)
     if result.report is not None:
         screen.print(styled(("Report:", "bold"), f" {result.report}"), soft_wrap=True)
+    show_headline(screen, study)
     if result.stopped:
         screen.print(f"Stopped early: {result.stopped}. Finished trials are kept; continue with:", soft_wrap=True)
         screen.print(f"  ftsearch run {file}{where}", style="bold", soft_wrap=True)

@@ -10,16 +10,15 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
 _GAP = 2
-_LEAST = 40
-"""Columns that the words need beside a row; with fewer, they are printed below it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """Rows of short cells, optionally followed by words, in the widest form that fits the terminal.
 
-    A table with the words as its last column; a table with the words of each row on lines of their own; or, if not even
-    the short cells fit, a block per row of ``heading value`` pairs that are never split.
+    A line a row where all of it fits, as in a pipe; a table with the words as its last column, where they have at least
+    half of the terminal; with the words of each row on lines of their own; or, if not even the short cells fit, a block
+    per row of ``heading value`` pairs that are never split.
 
     Attributes:
         headings: of the short columns.
@@ -38,8 +37,11 @@ class Sheet:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         widths = self._widths()
         used = sum(widths) + _GAP * (len(widths) - 1)
-        longest = max((_width(row[-1]) for row in self.rows), default=0) if self.words else -_GAP
-        if used + _GAP + min(longest, _LEAST) <= options.max_width:
+        words = [self.words, *(row[-1] for row in self.rows)] if self.words else []
+        longest = max(map(_width, words)) if words else -_GAP
+        if used + _GAP + longest <= options.max_width and not (console.is_terminal and "\n" in "".join(words)):
+            yield from self._flat(widths)
+        elif used + _GAP <= options.max_width // 2:
             yield self._table()
         elif used <= options.max_width:
             yield from self._lines(widths)
@@ -66,19 +68,29 @@ class Sheet:
             table.add_row(*(Text(cell) for cell in row), style=self._style(number))
         return table
 
+    def _flat(self, widths: Sequence[int]) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        lines = [(self._line([*self.headings, self.words], widths), "bold")]
+        lines += [(self._line(row, widths), self._style(number)) for number, row in enumerate(self.rows)]
+        for line, style in lines:
+            yield Text(line, style=style, no_wrap=True, overflow="ignore")
+
     def _lines(self, widths: Sequence[int]) -> Iterator[RenderableType]:
         from rich.text import Text
 
         yield Text(self._line(self.headings, widths), style="bold")
         for number, row in enumerate(self.rows):
-            yield Text(self._line(row, widths), style=self._style(number))
+            yield Text(self._line(row[: len(widths)], widths), style=self._style(number))
             yield from self._words(row, self._style(number))
 
     def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
+        """Return a line of cells; what is more than the columns, the words, is as long as it is."""
         placed = []
         for name, cell, width in zip(self.headings, cells, widths, strict=False):
             blanks = " " * (width - _width(cell))
             placed.append(cell + blanks if name in self.left else blanks + cell)
+        placed += [cell.replace("\n", "; ") for cell in cells[len(widths) :]]
         return (" " * _GAP).join(placed).rstrip()
 
     def _blocks(self, width: int) -> Iterator[RenderableType]:

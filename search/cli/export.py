@@ -64,14 +64,17 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     from dataclasses import asdict
 
     from search.cli._console import console, print_json, storage_url, study_name
-    from search.lifecycle.export import export_study
-    from search.training.calibration import fit_temperature
-    from search.training.memory_budget import keep_memory
-    from search.workers.options import RunOptions
+    from search.cli._working import working
 
-    keep_memory()
     screen = console(stderr=as_json)
-    with screen.status("reading the study") as status:
+    with working(screen, "loading libraries") as say:
+        from search.lifecycle.export import export_study
+        from search.training.calibration import fit_temperature
+        from search.training.memory_budget import keep_memory
+        from search.workers.options import RunOptions
+
+        keep_memory()
+        say("reading the study")
         done = export_study(
             study_name(study),
             candidate=candidate,
@@ -80,7 +83,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
             fold_bn=fold_bn,
             compared=images,
             calibrate=fit_temperature if calibrate else None,
-            progress=lambda what, number, total: status.update(f"{what}: {number} of {total}"),
+            progress=lambda what, number, total: say(f"{what}: {number} of {total}"),
             options=RunOptions(storage=storage_url(storage), data=data, artifacts=artifacts),
         )
     facts = done.facts

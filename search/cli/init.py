@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -35,9 +36,29 @@ def command(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the study file if it exists.")] = False,
 ) -> None:
+    from search.cli._console import console, styled
+    from search.cli._working import working
+
+    screen = console()
+    with working(screen, "loading libraries") as say:
+        path, lines = _written(data, output, task, backbone, force=force, say=say)
+    for line, style in lines:
+        screen.print(line, style=style, soft_wrap=True)
+    screen.print(styled(f"Wrote {path}. ", ("Next:", "bold"), f" ftsearch plan {path}"), soft_wrap=True)
+
+
+def _written(
+    data: Path,
+    output: Path | None,
+    task: str | None,
+    backbone: str | None,
+    *,
+    force: bool,
+    say: Callable[[str], None],
+) -> tuple[Path, list[tuple[str, str]]]:
+    """Write the study file; return it and what was seen in the data, lines with their styles."""
     import re
 
-    from search.cli._console import console, styled
     from search.data.sample import Split
     from search.errors import UserError
     from search.new_study import template
@@ -47,6 +68,7 @@ def command(
 
     if task is not None and task not in tasks():
         raise UserError(f"--task: expected one of {', '.join(tasks())}, got {task!r}")
+    say(f"looking at {data}")
     recognised = recognise(data, task)
     whole = data.absolute()
     given = whole.name if whole.is_dir() else whole.stem
@@ -54,6 +76,7 @@ def command(
     path = output or Path(f"{name}.yaml")
     if path.exists() and not force:
         raise UserError(f"{path} exists; name another file with -o, or overwrite it with --force")
+    say(f"reading {data}")
     dataset = recognised.read()
     network = backbones.resolve(backbone or template.backbone_for(recognised.task))
     chosen = tasks()[recognised.task]
@@ -64,12 +87,9 @@ def command(
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; name another file with -o") from error
-    screen = console()
     sizes = ", ".join(f"{count} {split}" for split in Split if (count := len(dataset.of(split))))
     what = f"{chosen.name}, {len(dataset.classes)} {chosen.outputs} ({sizes} {chosen.noun})"
-    screen.print(f"{dataset.name}: {recognised.why}: {what}", soft_wrap=True)
-    for line in dataset.skipped:
-        screen.print(f"fault: {line}", style="yellow", soft_wrap=True)
-    for line in dataset.notes:
-        screen.print(line, soft_wrap=True)
-    screen.print(styled(f"Wrote {path}. ", ("Next:", "bold"), f" ftsearch plan {path}"), soft_wrap=True)
+    lines = [(f"{dataset.name}: {recognised.why}: {what}", "")]
+    lines += [(f"fault: {line}", "yellow") for line in dataset.skipped]
+    lines += [(line, "") for line in dataset.notes]
+    return path, lines

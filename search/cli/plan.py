@@ -24,21 +24,28 @@ def command(
     study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.")],
     device: DeviceOption = "auto",
 ) -> None:
-    from search.api import open_study
     from search.cli._console import console, log_to
-    from search.runtime.several_backbones import each
+    from search.cli._working import working
 
     screen = console()
     log_to(screen if screen.is_terminal else None)
-    runtime = open_study(study, device=device)
-    _data(screen, runtime)
-    for part in each(runtime):
-        _units(screen, part)
-        _decisions(screen, part)
-        _starts(screen, part)
-        _costs(screen, part)
-    _first(screen, runtime)
-    _goals(screen, runtime)
+    with working(screen, "loading libraries") as say:
+        from search.api import open_study
+        from search.runtime.several_backbones import each
+
+        say("reading data and weights")
+        runtime = open_study(study, device=device)
+        _data(screen, runtime)
+        for part in each(runtime):
+            _units(screen, part)
+            _decisions(screen, part)
+            say("measuring how far from the pretrained network each change starts")
+            _starts(screen, part)
+            say("measuring what an epoch costs")
+            _costs(screen, part)
+        say("choosing what to try first")
+        _first(screen, runtime)
+        _goals(screen, runtime)
     screen.print(styled("\n", ("Next:", "bold"), f" ftsearch run {study}"), soft_wrap=True)
 
 

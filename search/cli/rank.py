@@ -47,8 +47,8 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     from dataclasses import asdict
 
     from search.cli._console import console, print_json, storage_url
+    from search.cli._working import working
     from search.ranking.options import CostLimits, RankOptions, parse_limits
-    from search.ranking.rank import rank_backbones
     from search.report import backbone_ranking as report
 
     options = RankOptions(
@@ -59,14 +59,16 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         images=images,
         layers=layers,
     )
-    notes = console(stderr=True)
-    with notes.status("reading the data") as status:
+    with working(console(stderr=True), "loading libraries") as say:
+        from search.ranking.rank import rank_backbones
+
+        say("reading the data")
         ranking = rank_backbones(
             study,
             options,
             device=device,
             storage=storage_url(storage),
-            progress=lambda what, number, total: status.update(f"{what} ({number} of {total})"),
+            progress=lambda what, number, total: say(f"{what} ({number} of {total})"),
         )
     if as_json:
         agreements = [asdict(each) for each in (*ranking.agreements, *ranking.with_trials)]

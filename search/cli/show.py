@@ -32,22 +32,26 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     from search.cli._console import console
-    from spaces import backbones
-    from spaces.backbones._base import NO_WEIGHTS, Pretrained
-    from spaces.chains import probe
-    from spaces.decisions import registry
-    from spaces.networks import space
+    from search.cli._working import working
 
-    source = backbones.resolve(backbone)
-    input_size = _size(size) or source.usual_size
-    chain = source.describe(input_size)
-    facts = probe.describe(chain)
-    pretrained = Pretrained(source.name, source.label, NO_WEIGHTS, "", source.preprocessing, chain)
-    opened = space.Space(pretrained, {name: decision.options() for name, decision in registry().items()})
+    screen = console(stderr=as_json)
+    with working(screen, "loading libraries") as say:
+        from spaces import backbones
+        from spaces.backbones._base import NO_WEIGHTS, Pretrained
+        from spaces.chains import probe
+        from spaces.decisions import registry
+        from spaces.networks import space
+
+        source = backbones.resolve(backbone)
+        input_size = _size(size) or source.usual_size
+        say(f"taking {source.name} apart")
+        chain = source.describe(input_size)
+        facts = probe.describe(chain)
+        pretrained = Pretrained(source.name, source.label, NO_WEIGHTS, "", source.preprocessing, chain)
+        opened = space.Space(pretrained, {name: decision.options() for name, decision in registry().items()})
     if as_json:
         _print_json(opened, facts)
         return
-    screen = console()
     _print_units(screen, pretrained, facts, opened)
     _print_decisions(screen, opened)
 

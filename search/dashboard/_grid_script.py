@@ -1,4 +1,4 @@
-"""What the table of trials runs in the browser: cells, the order of empty ones, keys, the filter of brushes."""
+"""What the dashboard runs in the browser: the table of trials, loaded when it is needed; figures, when scrolled to."""
 
 from __future__ import annotations
 
@@ -60,8 +60,40 @@ SCRIPT = """
     isBrushed: () => brushed !== null,
     isInBrush: node => brushed.has(node.data.trial),
   };
+  let real = null, loading = null;
+  const load = () => loading = loading || new Promise((done, failed) => {
+    const script = document.createElement('script');
+    script.src = document.querySelector('meta[name=grid]').content;
+    script.onload = () => {
+      real = window.dash_ag_grid;
+      window.dash_ag_grid = {AgGrid: Grid, getApi: real.getApi, getApiAsync: real.getApiAsync};
+      done(real);
+    };
+    script.onerror = failed;
+    document.head.append(script);
+  });
+  const Grid = props => {
+    const [, show] = window.React.useState(real);
+    window.React.useEffect(() => { if (!real) load().then(show); }, []);
+    return real && element(real.AgGrid, props);
+  };
+  Object.defineProperty(Grid, '_dashprivate_isLazyComponentReady', {
+    get: () => real ? real.AgGrid._dashprivate_isLazyComponentReady : load(),
+  });
+  window.dash_ag_grid = {AgGrid: Grid};
+  const see = figure => {
+    seeing.unobserve(figure);
+    figure.dataset.seen = '';
+    window.dash_clientside.set_props({type: 'seen', name: figure.dataset.figure}, {data: true});
+  };
+  const seeing = new IntersectionObserver(
+    entries => entries.filter(entry => entry.isIntersecting).forEach(entry => see(entry.target)), {rootMargin: '300px'});
+  new MutationObserver(() => document.querySelectorAll('.one[data-figure]:not([data-watched])').forEach(figure => {
+    figure.dataset.watched = '';
+    seeing.observe(figure);
+  })).observe(document.documentElement, {childList: true, subtree: true});
   window.ftsearch = {
-    grid: act => window.dash_ag_grid && window.dash_ag_grid.getApiAsync('trials').then(act).catch(() => {}),
+    grid: act => load().then(() => window.dash_ag_grid.getApiAsync('trials')).then(act).catch(() => {}),
     brush: numbers => {
       brushed = numbers ? new Set(numbers) : null;
       window.ftsearch.grid(api => api.onFilterChanged());

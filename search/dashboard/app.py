@@ -11,9 +11,7 @@ from typing import Any
 from dash import ALL, MATCH, Dash, Input, Output, State, ctx, dcc, html, no_update
 from flask import Flask
 
-from search.dashboard import access, components, compression, files, trials_table, well_formed
-from search.dashboard._grid_script import SCRIPT
-from search.dashboard._style import CSS
+from search.dashboard import access, components, compression, files, frame, trials_table, well_formed
 from search.dashboard.filters import of_inputs
 from search.dashboard.pages import compare, study
 from search.dashboard.routes import Address, Pages
@@ -22,8 +20,7 @@ from search.dashboard.well_formed import checked, read
 from search.errors import FinetuneError
 from search.records.states import TrialState
 from search.records.study import StudyRecord
-from search.report import style_sheet, theme
-from search.report._script import THEME
+from search.report import theme
 from search.report.figures import parallel_coordinates
 from search.report.figures._base import Section
 from search.sampling.importance import prepare_importances
@@ -58,16 +55,6 @@ class Named:
     name: str
 
 
-_INDEX = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>{%title%}</title>
-<link rel="icon" href="data:,"><link rel="preload" as="script"
- href="/_dash-component-suites/plotly/package_data/plotly.min.js">
-<link rel="preload" as="script" href="/_dash-component-suites/dash/dcc/async-graph.js">
-{%css%}<style>STYLE</style><script>THEME</script></head>
-<body>{%app_entry%}<footer>{%config%}<script>SCRIPT</script>{%scripts%}{%renderer%}</footer></body></html>"""
-_INDEX = _INDEX.replace("STYLE", style_sheet.CSS + CSS).replace("SCRIPT", SCRIPT).replace("THEME", THEME)
-
-
 def build(
     engine: Engine, store: str, *, host: str = "127.0.0.1", token: str | None = None, ahead: bool = False
 ) -> Dash:
@@ -80,18 +67,7 @@ def build(
     """
     access.check(host, token)
     server = Flask("ftsearch")
-    app = Dash(
-        "ftsearch",
-        server=server,  # type: ignore[arg-type]  # its annotation forgets that a Flask is taken
-        index_string=_INDEX,
-        title="ftsearch",
-        update_title="",
-        serve_locally=True,
-        include_assets_files=False,
-        suppress_callback_exceptions=True,
-        add_log_handler=False,
-        enable_mcp=False,
-    )
+    app = frame.build(server)
     prepare_importances()
     cache = StudyCache(engine)
     if ahead:
@@ -103,8 +79,7 @@ def build(
     _live(app, pages)
     _choosing(app, pages)
     theme.sentence("").to_json()  # Plotly loads its parts when it first draws: not while a visitor waits
-    scripts = [*app.csp_hashes(), access.hash_of(SCRIPT), access.hash_of(THEME)]
-    access.guard(server, host=host, token=token, script_hashes=scripts)
+    access.guard(server, host=host, token=token, script_hashes=frame.script_hashes(app))
     compression.offer(server)  # runs before the headers of access control, which keep what it says of caches
     well_formed.guard(server, app)
     return app
@@ -213,7 +188,7 @@ def _live(app: Dash, pages: Pages) -> None:
     )
     @checked
     def _tick(_: int | None, path: str | None, query: str | None, before: str | None) -> Any:
-        now = _quietly(lambda: pages.pulse(Address.of(path, query)))
+        now = _quietly(lambda: pages.announced(Address.of(path, query), before))
         return no_update if now == before else now
 
     @app.callback(
@@ -241,6 +216,7 @@ def _live(app: Dash, pages: Pages) -> None:
         Output({"type": "views", "name": MATCH}, "style"),
         Input({"type": "view", "name": MATCH}, "value"),
         Input("pulse", "data"),
+        Input({"type": "seen", "name": MATCH}, "data"),
         State({"type": "drawn", "name": MATCH}, "data"),
         State({"type": "drawn", "name": MATCH}, "id"),
         State("url", "pathname"),
@@ -248,8 +224,16 @@ def _live(app: Dash, pages: Pages) -> None:
     )
     @checked
     def _draw(
-        view: int | None, _: str | None, drawn: str | None, own: Named, path: str | None, query: str | None
+        view: int | None,
+        _: str | None,
+        seen: bool | None,
+        drawn: str | None,
+        own: Named,
+        path: str | None,
+        query: str | None,
     ) -> Any:
+        if not seen:  # not scrolled to yet
+            return no_update, no_update, no_update, no_update
         drawing = _quietly(lambda: pages.drawing(Address.of(path, query), own.name, view or 0))
         if not isinstance(drawing, components.Shown) or drawing.version == drawn:
             return no_update, no_update, no_update, no_update

@@ -71,9 +71,10 @@ UPDATED = """function (ticks, pulse) {
 
 
 def figure(kind: Drawing, first: Shown | None = None) -> html.Section:
-    """Return a figure's container; drawn at once from ``first``, else as soon as the page has loaded."""
+    """Return a figure's container; drawn at once from ``first``, else as soon as it is scrolled to."""
     views = first.views if first else ()
     height = first.figure["layout"].get("height", 380) if first else 380
+    named: Any = {"data-figure": kind.name}
     return html.Section(
         [
             html.H2(kind.title, id=f"title-{kind.name}"),
@@ -107,8 +108,10 @@ def figure(kind: Drawing, first: Shown | None = None) -> html.Section:
             ),
             dcc.Store(id={"type": "drawn", "name": kind.name}, data=first.version if first else ""),
             dcc.Store(id={"type": "update", "name": kind.name}),
+            dcc.Store(id={"type": "seen", "name": kind.name}, data=first is not None),
         ],
         className="one",
+        **named,
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 from dash import no_update
 
-from search.dashboard import components
+from search.dashboard import components, running
 from search.dashboard.filters import number_of, read
 from search.dashboard.pages import compare, overview, study, trial, workers
 from search.dashboard.study_cache import StudyCache
@@ -21,6 +24,8 @@ from search.store import aggregates
 
 _REMEMBERED = 64
 """Number of drawings kept, so that a reload draws nothing again."""
+_REST, _LONGEST_REST_S = 5.0, 60.0
+"""A study's changes are announced only after so many times what drawing its last ones took, and so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class Pages:
     _learnt: tuple[object, list[Any]] | None = None
     _brushable: tuple[object, parallel_coordinates.Rows | None] | None = None
     _drawn: OrderedDict[tuple[object, ...], components.Shown] = field(default_factory=OrderedDict)
+    _rests_until: dict[str, float] = field(default_factory=dict)
 
     def page(self, address: Address, picked: list[int]) -> Any:
         """Return the page at ``address``; if there is none, one that says why."""
@@ -96,11 +102,13 @@ class Pages:
             case "workers":
                 return workers.page(aggregates.workers(self.cache.engine))
             case "study":
-                kinds = [kind for kind in figures() if kind.section is study.section_of(address.query)]
-                first = self.drawing(address, kinds[0].name, 0)
+                section = study.section_of(address.query)
+                kinds = [kind for kind in figures() if kind.section is section]
+                is_table = section is Section.TRIALS  # which nobody waits for a figure below it to see
+                first = None if is_table else self.drawing(address, kinds[0].name, 0)
                 pulse = self.pulse(address)
-                needs = [Need.STRUCTURES] if study.section_of(address.query) is Section.TRIALS else []
-                found = self.cache.with_winner(self.cache.study(address.study, needs))
+                needs = [Need.STRUCTURES] if is_table else []
+                found = self._current(self.cache.study(address.study, needs))
                 return study.page(found, address.query, first, picked, pulse)
             case "trial":
                 return trial.page(self.cache.chosen(address.study, [address.trial]), address.trial)
@@ -116,6 +124,20 @@ class Pages:
             return str(hash(aggregates.workers(self.cache.engine)))
         return str(hash(tuple(_summed(summary) for summary in self.cache.summaries())))
 
+    def announced(self, address: Address, before: str | None) -> str:
+        """Return the pulse for a page that knows the one ``before``: the same while its study rests."""
+        rests = before and time.monotonic() < self._rests_until.get(address.study, 0.0)
+        return before if before and rests else self.pulse(address)
+
+    @contextmanager
+    def _counted(self, name: str) -> Iterator[None]:
+        """Let the study ``name`` rest after what is done here: of thousands of trials, it takes seconds."""
+        begin = time.monotonic()
+        yield
+        now = time.monotonic()
+        until = max(self._rests_until.get(name, now), now) + _REST * (now - begin)
+        self._rests_until[name] = min(until, now + _LONGEST_REST_S)
+
     def facts(self, address: Address) -> Any:
         """Return the part of a page that changes while trials run."""
         if address.kind == "overview":
@@ -123,12 +145,18 @@ class Pages:
         if address.kind == "workers":
             return workers.facts(aggregates.workers(self.cache.engine))
         if address.kind == "study":
-            shown = read(address.query).apply(self.cache.study(address.study))
-            return study.facts(self.cache.with_winner(shown), study.section_of(address.query))
+            filters, section = read(address.query), study.section_of(address.query)
+            shown = self._current(filters.apply(self.cache.study(address.study)))
+            return study.facts(shown, section, live=filters.is_empty)
         if address.kind == "trial":
             record = self.cache.chosen(address.study, [address.trial])
             return [part for one in record.trials if one.number == address.trial for part in trial.facts(record, one)]
         return no_update
+
+    def _current(self, record: StudyRecord) -> StudyRecord:
+        """Return a study with what its winner and its running trials are shown with."""
+        numbers = [trial.number for trial in running.shown(record)]
+        return self.cache.with_curves(self.cache.with_winner(record), numbers)
 
     def learnt(self, address: Address) -> Any:
         """Return what the search learnt, computed once for every state of the study."""
@@ -137,7 +165,8 @@ class Pages:
             record = read(address.query).apply(
                 self.cache.study(address.study, (Need.SPACES, Need.DETAILS, Need.EPOCHS))
             )
-            self._learnt = (key, study.learnt(record))
+            with self._counted(address.study):
+                self._learnt = (key, study.learnt(record))
         return self._learnt[1]
 
     def trials(self, address: Address) -> StudyRecord:
@@ -162,7 +191,8 @@ class Pages:
         drawn = self._drawn.get(key)
         if drawn is None:
             revision = f"{address.kind} {address.study} {address.query} {view}"
-            drawn = components.shown(kind.draw(self._rows(address, kind)), view, f"{pulse} {view}", revision)
+            with self._counted(address.study):
+                drawn = components.shown(kind.draw(self._rows(address, kind)), view, f"{pulse} {view}", revision)
             self._drawn[key] = drawn
             while len(self._drawn) > _REMEMBERED:
                 self._drawn.popitem(last=False)

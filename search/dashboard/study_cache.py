@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from search.errors import FinetuneError, NotFoundError
@@ -102,6 +102,13 @@ class StudyCache:
         """Return ``study`` with its best trial and its baseline complete, as a page's headline needs them."""
         numbers = {trial.number for trial in (study.best, study.baseline) if trial is not None}
         return gather.with_details(study, aggregates.details(self.engine, study.name, sorted(numbers)))
+
+    def with_curves(self, study: StudyRecord, numbers: Sequence[int]) -> StudyRecord:
+        """Return ``study`` with the curves of the running trials ``numbers``; every epoch of theirs now is a change."""
+        if not numbers:
+            return study
+        self.study(study.name, [Need.EPOCHS])
+        return gather.with_curves(study, aggregates.curves(self.engine, study.name, numbers))
 
     def chosen(self, name: str, numbers: Iterable[int]) -> StudyRecord:
         """Return the study with the existing trials among ``numbers`` complete."""

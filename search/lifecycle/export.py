@@ -103,7 +103,8 @@ def export_study(
     trained = replace(load_trained(record, trial, artifact_store, options.data, progress), refit=refit)
     if refit is not None and calibrate is not None and refit.data != "train":
         raise UserError("a temperature needs images that were not trained on; refit with `--on train` to have some")
-    seen = look(trained, compared, progress)
+    needs_all = calibrate is not None or refit is None or not (refit.is_final or refit.test)
+    seen = look(trained, compared, progress, whole=needs_all)
     temperature = 1.0
     if calibrate is not None:
         labels = labels_of(trained, seen)

@@ -24,6 +24,8 @@ from search.workers.shutdown import StopSignal
 from search.workers.worker import is_budget_spent
 
 logger = logging.getLogger(__name__)
+_COMPARED = 16
+"""Number of validation samples on which the exported file is compared with the network: of the search's own format."""
 NOUNS = {repeats.CONFIRM: "fresh training", repeats.FINAL: "final training"}
 
 
@@ -124,7 +126,7 @@ def export(record: StudyRecord, folder: Path, storage: str, *, is_new: bool) -> 
     if not is_new and _holds(folder, name):
         return folder, ""
     try:
-        return export_study(record.name, output=folder, storage=storage).folder, ""
+        return export_study(record.name, output=folder, storage=storage, compared=_COMPARED).folder, ""
     except Exception as error:  # whatever goes wrong here, the search has finished and its result is shown
         logger.debug("the export failed", exc_info=error)
         reason = str(error) or type(error).__name__

@@ -203,13 +203,17 @@ def _dataset(record: StudyRecord, spec: StudySpec, data: Path | None) -> Dataset
     return dataset
 
 
-def look(trained: TrainedCandidate, compared: int, progress: Progress) -> Seen:
-    """Run the network on all validation samples; keep ``compared`` of them, evenly spread, to compare; 0 for all."""
-    total, seen, task = trained.loader.count, 0, trained.task
-    evaluator = task.evaluator(trained.classes, torch.device("cpu"))
+def look(trained: TrainedCandidate, compared: int, progress: Progress, *, whole: bool = True) -> Seen:
+    """Run the network on validation samples; keep ``compared`` of them, evenly spread, to compare; 0 for all.
+
+    Args:
+        whole: on all of them, for outputs, targets and metrics; these are empty otherwise.
+    """
+    task, evaluator = trained.task, trained.task.evaluator(trained.classes, torch.device("cpu"))
     outputs: list[Tensor] | None = []
     found_targets: list[Tensor] = []
-    for inputs, targets in trained.loader.epoch(1):
+    total, seen = trained.loader.count, 0
+    for inputs, targets in trained.loader.epoch(1) if whole else ():
         batch_outputs = task.read(outputs_of(trained.network, inputs))
         evaluator.update(batch_outputs, targets)
         if outputs is not None and isinstance(batch_outputs, Tensor) and batch_outputs.ndim == 2:
@@ -223,7 +227,7 @@ def look(trained: TrainedCandidate, compared: int, progress: Progress) -> Seen:
     groups = _spread(total, compared)
     chosen = [trained.loader.inputs(group, 1).clone() for group in groups]
     expected = [task.read(outputs_of(trained.network, inputs)) for inputs in chosen]
-    metrics = dict(evaluator.compute())
+    metrics = dict(evaluator.compute()) if whole else {}
     return Seen(torch.cat(outputs) if outputs else None, found_targets, metrics, chosen, expected)
 
 

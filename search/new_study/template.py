@@ -39,7 +39,7 @@ _IMAGE_SPACE = (
     ("penalty", "{kinds: [none, l1, l2]}", ""),
     ("label_smoothing", "{}", ""),
     ("weight_average", "{}", "the last weights or a moving average of them"),
-    ("epochs", "{}", "all epochs, a half or a quarter of them"),
+    ("epochs", "{shares: [0.25, 0.35, 0.5, 0.7, 1]}", "all epochs, or a share of them"),
     ("optimizer", "{layer_decay: [0.6, 1.0]}", "SGD or AdamW, learning rates of head and backbone, schedule"),
 )
 _SPACES: Mapping[str, Sequence[tuple[str, str, str]]] = {

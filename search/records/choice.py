@@ -11,6 +11,10 @@ from search.records.study import StudyRecord, TrialRecord
 from search.records.uncertainty import PROPORTIONS, difference_error, one_sample, resampled, share_variance
 
 _Z = 1.96
+_PASSES = 3
+"""Cost of training on a sample, in forward passes."""
+_EPOCHS_A_VIEW, _MOST_VIEWS = 3, 4
+"""How ``training.views: auto`` chooses views: so many epochs for each, so many views at most."""
 _ALIKE = 1.2
 """Networks that compute at most this many times as much may have computed a trial's features."""
 
@@ -81,9 +85,14 @@ def value_error(study: StudyRecord, trial: TrialRecord) -> float | None:
 
 
 def growth(study: StudyRecord) -> float:
-    """Return the ratio of training plus validation samples to training samples."""
+    """Return how many times as long an epoch takes on training and validation samples together.
+
+    A trial is validated after every epoch, which is one forward pass where training has three; the final training has
+    nothing to be validated on.
+    """
     sizes = study.dataset.samples()
-    return (sizes.get("train", 0) + sizes.get("val", 0)) / max(sizes.get("train", 0), 1)
+    train, val = sizes.get("train", 0), sizes.get("val", 0)
+    return _PASSES * (train + val) / max(_PASSES * train + val, 1)
 
 
 def epoch_seconds(trial: TrialRecord) -> float:
@@ -94,8 +103,8 @@ def epoch_seconds(trial: TrialRecord) -> float:
 def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: float, times: float = 1.0) -> float:
     """Return how long ``epochs`` of ``trial``'s candidate take on ``times`` as many samples, judging by its own.
 
-    Building and storing count once; the first epoch's extra, and features of frozen units, which another trial may
-    have computed for this one, grow with the samples.
+    Building and storing count once; the head's start and the first epoch's extra, or the outputs of frozen units, some
+    of which another trial may have computed for this one, grow with the samples.
 
     Args:
         trials: all trials of the study, including ``trial``.
@@ -103,11 +112,39 @@ def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: 
     if not trial.epochs:
         return trial.seconds * times
     each, usual = [one.seconds for one in trial.epochs], epoch_seconds(trial)
-    aside = max(trial.seconds - sum(each), 0.0)
-    own = (trial.extras.get("prefix") or {}).get("train") or {}
     alike = [other for other in trials if _forward_flops(other) <= _ALIKE * _forward_flops(trial)]
-    shared = max(map(features_seconds, alike), default=0.0) if own.get("reused") and not own.get("computed") else 0.0
-    return aside + times * (max(each[0] - usual, shared) + epochs * usual)
+    own_start = _start_seconds(trial)
+    start = max(map(_start_seconds, alike), default=0.0) if own_start else 0.0
+    aside = max(trial.seconds - sum(each) - own_start, 0.0)
+    return aside + times * (start + max(each[0] - usual, _features_seconds(alike, trial, epochs)) + epochs * usual)
+
+
+def _start_seconds(trial: TrialRecord) -> float:
+    """Return how long ``trial`` took to solve its head; next to nothing where another trial had solved the same."""
+    return float((trial.extras.get("head_start") or {}).get("seconds") or 0.0)
+
+
+def _features_seconds(alike: Sequence[TrialRecord], trial: TrialRecord, epochs: float) -> float:
+    """Return how long the outputs of ``trial``'s frozen units take in all views, if none is there yet.
+
+    A training of more or fewer ``epochs`` than the trial's own sees more or fewer views of its samples.
+    """
+    planned = float((trial.extras.get("cost") or {}).get("epochs") or len(trial.epochs))
+    runs = 0.0
+    for split, account in (trial.extras.get("prefix") or {}).items():
+        views = float(account.get("views") or 1)
+        if split == "train" and (views > 1 or planned < 2 * _EPOCHS_A_VIEW):
+            views = min(max(round(views * epochs / planned), 1), max(views, _MOST_VIEWS))
+        samples = (float(account.get("computed") or 0) + float(account.get("reused") or 0)) / len(trial.epochs)
+        runs += views * samples
+    return runs * (_seconds_a_run(trial) or max(map(_seconds_a_run, alike), default=0.0))
+
+
+def _seconds_a_run(trial: TrialRecord) -> float:
+    """Return the seconds in which ``trial`` ran its frozen units on one sample; 0 if it found all their outputs."""
+    accounts = (trial.extras.get("prefix") or {}).values()
+    computed = sum(float(one.get("computed") or 0) for one in accounts)
+    return sum(float(one.get("seconds") or 0) for one in accounts) / computed if computed else 0.0
 
 
 def _forward_flops(trial: TrialRecord) -> float:
@@ -116,5 +153,5 @@ def _forward_flops(trial: TrialRecord) -> float:
 
 def features_seconds(trial: TrialRecord) -> float:
     """Return how long ``trial`` took to compute the outputs of frozen units, for its head's start too, in seconds."""
-    parts = [*(trial.extras.get("prefix") or {}).values(), trial.extras.get("head_start") or {}]
-    return sum(float(part.get("seconds") or 0.0) for part in parts)
+    prefix = (trial.extras.get("prefix") or {}).values()
+    return sum(float(part.get("seconds") or 0.0) for part in prefix) + _start_seconds(trial)

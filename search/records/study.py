@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from search.records import pareto
@@ -279,7 +280,7 @@ class DatasetRecord:
         return dict(self.sizes) or {split: sum(by_class.values()) for split, by_class in self.counts.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: of ten thousand trials, a page asks for the ranking and the best dozens of times
 class StudyRecord:
     """One study with its trials, as the store holds it.
 
@@ -318,12 +319,12 @@ class StudyRecord:
     def is_better(self, value: float, than: float) -> bool:
         return value > than if self.maximize else value < than
 
-    @property
+    @cached_property
     def ranking(self) -> tuple[TrialRecord, ...]:
         """Complete trials with a value that break no constraint, the best first by ``rank_key``."""
         return tuple(sorted(self._done(), key=self._rank_key()))
 
-    @property
+    @cached_property
     def best(self) -> TrialRecord | None:
         """The winner, ``preferred_first`` of those retrained, by their means, or else of all."""
         if chosen := self.contenders:
@@ -337,7 +338,7 @@ class StudyRecord:
         best, ranked = self.best, self.ranking
         return ranked[0] if best is not None and not self.contenders and ranked[0] is not best else None
 
-    @property
+    @cached_property
     def contenders(self) -> tuple[Contender, ...]:
         """The search's best trial and the others that were retrained with it, the best mean first.
 
@@ -373,14 +374,14 @@ class StudyRecord:
             if trial.state is TrialState.COMPLETE and trial.value is not None and not trial.broken:
                 yield trial
 
-    @property
+    @cached_property
     def objectives(self) -> tuple[Objective, ...]:
         """All objectives, ``metric`` first."""
         stated = ((self.spec or {}).get("study") or {}).get("objectives") or ()
         objectives = tuple(Objective(one["name"], one["direction"] == "maximize") for one in stated)
         return objectives or (Objective(self.metric, self.maximize),)
 
-    @property
+    @cached_property
     def front(self) -> tuple[TrialRecord, ...]:
         """Complete trials that no other one dominates, by the first objective, the best first."""
         wanted = self.objectives
@@ -390,6 +391,6 @@ class StudyRecord:
         places = pareto.front(points, [one.maximize for one in wanted], [one.tolerance for one in wanted])
         return tuple(ranked[index] for index in places)
 
-    @property
+    @cached_property
     def baseline(self) -> TrialRecord | None:
         return next((trial for trial in self.trials if trial.is_baseline), None)

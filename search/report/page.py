@@ -20,7 +20,7 @@ from search.artifacts import partial_files
 from search.errors import UserError
 from search.records.study import StudyRecord
 from search.report import confirmed, front, ranking_table, structures, style_sheet, tables, theme
-from search.report._script import SCRIPT, THEME
+from search.report._script import COMMON, SCRIPT
 from search.report.figures import figures, studies_figures
 from search.report.figures._base import Drawing
 from search.report.findings import findings
@@ -85,7 +85,7 @@ def document(title: str, body: str, drawn: Drawings, generated_at: datetime) -> 
         "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; script-src 'unsafe-inline' "
         "'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:\">"
         f"<title>{escape(title)} – ftsearch report</title><style>{style_sheet.CSS}</style>"
-        f"<script>{THEME}</script></head><body>"
+        f"<script>{COMMON}</script></head><body>"
         f"<a class='skip' href='#main'>Skip to the results</a><div class='page'><main id='main'>{body}</main>"
         "<footer><p><button class='theme' type='button'>Theme: </button></p>"
         f"Written by ftsearch on {generated_at:%Y-%m-%d %H:%M} UTC. Figures need no network; "
@@ -125,7 +125,7 @@ class Drawings:
         height = drawing.layout.height or 380
         width = f";min-width:{kind.least_width}px" if kind.least_width else ""
         self.html[key] = (
-            f"<figure>{choice}<div class='wide'><div class='plot' role='img' aria-label='{label}' "
+            f"<figure>{choice}<div class='wide'><div class='plot' role='group' aria-label='{label}' "
             f"data-figure='{escape(key)}' style='height:{height}px{width}'></div></div></figure>"
         )
 
@@ -142,11 +142,11 @@ def section(key: str, kind: Drawing, drawn: Drawings, level: int) -> str:
     )
 
 
-def table(heads: Sequence[str], rows: Sequence[str]) -> str:
-    """Return a table that scrolls sideways; ``rows`` are already HTML."""
+def table(heads: Sequence[str], rows: Sequence[str], *, cards: bool = False) -> str:
+    """Return a table that scrolls sideways, or is a card a row on a phone; ``rows`` are already HTML."""
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in heads)
     return (
-        f"<div class='scroll' tabindex='0'><table><thead><tr>{head}</tr></thead>"
+        f"<div class='scroll{' cards' if cards else ''}' tabindex='0'><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -156,11 +156,12 @@ def plain_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return table(heads, [f"<tr>{_cells(line)}</tr>" for line in lines])
 
 
-def _cells(line: Sequence[str], *, worded: bool = False) -> str:
-    """Return the cells of a row; the last one of a ``worded`` row is a long text."""
+def _cells(line: Sequence[str], *, worded: bool = False, labels: Sequence[str] = ()) -> str:
+    """Return the cells of a row; the last one of a ``worded`` row is a long text. ``labels`` name them on a card."""
     plain = line[:-1] if worded else line
     last = f"<td class='words'>{escape(line[-1])}</td>" if worded else ""
-    return "".join(f"<td>{escape(cell)}</td>" for cell in plain) + last
+    named = [f" data-label='{escape(label, quote=True)}'" for label in labels] or [""] * len(plain)
+    return "".join(f"<td{label}>{escape(cell)}</td>" for label, cell in zip(named, plain, strict=False)) + last
 
 
 def _comparison(studies: Sequence[StudyRecord], drawn: Drawings) -> str:
@@ -186,7 +187,7 @@ def _contents(figures_listed: str, place: int) -> str:
     if not figures_listed:
         return ""
     return (
-        f"<details><summary>Contents</summary><ul class='contents'>{figures_listed}"
+        f"<details class='toc'><summary>Contents</summary><ul class='contents'>{figures_listed}"
         f"<li><a href='#{place}-ranking'>Ranking</a></li></ul></details>"
     )
 
@@ -255,7 +256,7 @@ def _ranking(study: StudyRecord, place: int, level: int) -> str:
     lines = ranking_table.rows(study, _ROWS)
     if not lines:
         return ""
-    best = study.best
+    best, heads = study.best, ranking_table.headings(study)
     rows = []
     for line in lines:
         kind = (
@@ -265,13 +266,13 @@ def _ranking(study: StudyRecord, place: int, level: int) -> str:
             if line.state.startswith("plain recipe")
             else ""
         )
-        rows.append(f"<tr class='{kind}' data-trial='{line.number}'>{_cells(line, worded=True)}</tr>")
+        rows.append(f"<tr class='{kind}' data-trial='{line.number}'>{_cells(line, worded=True, labels=heads)}</tr>")
     further = len(study.trials) - len(lines)
     more = f"<p class='soft'>{further} further trials: ftsearch trials {escape(study.name)}</p>" if further > 0 else ""
-    heads, folded = ranking_table.headings(study), rows[_OPEN:]
-    shown = table(heads, rows[:_OPEN])
+    folded = rows[_OPEN:]
+    shown = table(heads, rows[:_OPEN], cards=True)
     if folded:
-        shown += f"<details><summary>{len(folded)} more</summary>{table(heads, folded)}</details>"
+        shown += f"<details><summary>{len(folded)} more</summary>{table(heads, folded, cards=True)}</details>"
     return (
         f"<section id='{place}-ranking'><h{level}>Ranking</h{level}><p class='soft'>{escape(tables.states(study))}</p>"
         f"{shown}{more}</section>"

@@ -61,16 +61,27 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px
   font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--accent); padding: 4px 0; } ul { padding-left: 20px; margin: 6px 0; }
 .contents { columns: 260px; padding-left: 18px; font-size: .92rem; }
+.toc { position: sticky; top: 0; z-index: 5; background: var(--back); border-bottom: 1px solid var(--line); }
+.toc > ul { position: absolute; left: 0; right: 0; margin: 0; padding: 10px 12px 10px 32px; max-height: 60vh; overflow-y: auto;
+  background: var(--back); border: 1px solid var(--line); border-radius: 0 0 8px 8px; } section[id] { scroll-margin-top: 44px; }
 footer { color: var(--soft); font-size: .85rem; padding: 32px 0; }
 .js-plotly-plot .xtick text, .js-plotly-plot .ytick text, .js-plotly-plot .xtitle, .js-plotly-plot .ytitle,
   .js-plotly-plot .legendtext, .js-plotly-plot .annotation-text, .js-plotly-plot .cbaxis text, .js-plotly-plot .cbtitle text,
   .js-plotly-plot .textpoint text, .js-plotly-plot .bars .bartext-outside { fill: var(--ink) !important; }
 @media (max-width: 600px) { .page { padding: 0 12px 20px; } h1 { font-size: 1.35rem; } td.words { min-width: 520px; }
-  .tile b { font-size: 1.1rem; } }
+  .tile b { font-size: 1.1rem; }
+  .cards { border: 0; } .cards thead { display: none; } .cards table, .cards tbody { display: block; }
+  .cards tr { display: flex; flex-wrap: wrap; gap: 2px 14px; border: 1px solid var(--line); border-radius: 8px;
+    padding: 8px 12px; margin: 0 0 8px; }
+  .cards tr.best { border-left: 4px solid var(--good); } .cards tr[hidden] { display: none; }
+  .cards td, .cards td.words { display: block; border: 0; padding: 0; min-width: 0; white-space: normal; }
+  .cards td.words { flex: 1 0 100%; } .cards td:empty { display: none; }
+  .cards td:not(.words)::before { content: attr(data-label) " "; color: var(--soft); font-weight: 400; } }
 @media print { .strip i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   :root, :root[data-theme] { color-scheme: light; --ink:#000; --soft:#333; --line:#bbb; --back:#fff; --card:#fff; --accent:#000; }
-  body { font-size: 11px; } .page { max-width: none; } .plot, figure, table, pre, section.one { break-inside: avoid; }
-  h2, h3 { break-after: avoid; } .view, .contents, .skip, .theme, .modebar { display: none; } .scroll { overflow: visible; }
+  body { font-size: 11px; } .page { max-width: none; padding: 0; } .plot, figure, tr, section.one { break-inside: avoid; }
+  h2, h3 { break-after: avoid; } .view, .toc, .skip, .theme, .modebar { display: none !important; }
+  .scroll, .wide { overflow: visible; } thead { display: table-header-group; }
   td, td.words { white-space: normal; min-width: 0; } }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 """.replace("FONT", theme.FONT)

@@ -42,8 +42,8 @@ UNITS = {
 SERIES = (BLUE, RED, PURPLE, SKY, YELLOW, GREY)
 _CLASSES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-MOST_POINTS = 1200
-"""Most points of one trace: more would only cover each other."""
+MOST_POINTS = 800
+"""Most points of one trace: more would only cover each other, and a browser draws two thousand at once."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 INK = "#7d8590"
 """Readable on white and on near-black, so figures need no second drawing for dark pages."""

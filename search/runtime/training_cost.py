@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from search.data.sample import Split
 from search.runtime.study_runtime import StudyRuntime
 from search.sampling.cost_model import CostFeatures, training_flops
@@ -27,4 +29,12 @@ def cost_of(runtime: StudyRuntime, candidate: Candidate) -> CostFeatures:
     train, val = (len(runtime.dataset.of(split)) for split in (Split.TRAIN, Split.VAL))
     views = runtime.views(epochs) if runtime.spec.training.prefix_cache == "auto" else None
     total = training_flops(prefix, suffix, train=train, val=val, epochs=epochs, views=views)
-    return CostFeatures(total, prefix + suffix, trained, prefix / max(prefix + suffix, 1), epochs)
+    steps = 0 if runtime.is_linear_probe(candidate) else steps_of(runtime, candidate)
+    return CostFeatures(total, prefix + suffix, trained, prefix / max(prefix + suffix, 1), epochs, steps)
+
+
+def steps_of(runtime: StudyRuntime, candidate: Candidate) -> int:
+    """Return how many steps ``candidate`` is trained for, unless it ends early."""
+    own = runtime.of(candidate)
+    size = own.space.values(candidate)["batch_size"] or runtime.spec.training.batch_size
+    return math.ceil(len(runtime.dataset.of(Split.TRAIN)) / size) * own.epochs(candidate)

@@ -17,9 +17,12 @@ _BACKWARD = 3
 """Cost of a forward and backward pass through the trained part, in forward passes."""
 
 _ALL = 0.99
-_OVERHEAD = 4.0
+_OVERHEAD = 5.0
 """How many times as long as its arithmetic a linear probe takes, which comes first: it decodes images, and solves the
-head (MobileNetV2 at 128 px: 25 to 90 s a TFLOP, where trainings take 9 to 37)."""
+head (MobileNetV2 at 128 px: 36 to 45 s a TFLOP, where trainings take 7 to 10, their steps counted)."""
+_STEP = 7e9
+"""What a step costs beside its arithmetic, the optimiser's above all, in operations: 35 ms on a CPU core where these
+take 5 s a TFLOP."""
 
 _ALIKE = 1.5
 """Linear probes of networks that differ in arithmetic by less than this factor take about as long."""
@@ -35,6 +38,7 @@ class CostFeatures:
         trained: parameters that learn.
         frozen_share: share of the forward pass in frozen leading units, 0 to 1.
         epochs: that the trial may run.
+        steps: of the optimiser, in all of them; 0 if only a layer is solved.
     """
 
     training_flops: float
@@ -42,6 +46,7 @@ class CostFeatures:
     trained: float
     frozen_share: float
     epochs: float
+    steps: float = 0.0
 
     def to_json(self) -> dict[str, float]:
         return asdict(self)
@@ -50,7 +55,8 @@ class CostFeatures:
     def from_json(cls, data: Mapping[str, float]) -> CostFeatures | None:
         """Return what ``to_json`` wrote; None for anything else, an older version's for example."""
         names = cls.__dataclass_fields__
-        return cls(**{name: float(data[name]) for name in names}) if set(names) <= set(data) else None
+        needed = set(names) - {"steps"}
+        return cls(**{name: float(data[name]) for name in names if name in data}) if needed <= set(data) else None
 
     @property
     def is_probe(self) -> bool:
@@ -59,7 +65,7 @@ class CostFeatures:
 
     def row(self) -> tuple[float, ...]:
         """Return the features on the scales on which seconds follow them linearly."""
-        per_epoch = self.training_flops / max(self.epochs, 1)
+        per_epoch = (self.training_flops + _STEP * self.steps) / max(self.epochs, 1)
         return (
             math.log(max(per_epoch, 1.0)),
             math.log(max(self.forward_flops, 1.0)),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 _HORIZON = 0.1
 _LEAST = 10
@@ -21,10 +21,46 @@ def moving_average(network: nn.Module, optimizer: torch.optim.Optimizer, steps: 
     hardly leave their start. Polyak averaging (https://doi.org/10.1137/0330046), in the form of
     https://arxiv.org/abs/1512.00567.
     """
-    decay = 1 - 1 / max(_HORIZON * steps, _LEAST)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
+    average = MovingAverage(network, 1 / max(_HORIZON * steps, _LEAST))
     optimizer.register_step_post_hook(lambda *_: average.update_parameters(network))
     return average
+
+
+class MovingAverage(AveragedModel):
+    """An exponential moving average that looks at what changes alone: parameters that learn, and statistics.
+
+    PyTorch's own walks through all modules of both networks, which takes a tenth of a step where few units learn.
+
+    Args:
+        share: of the current weights in the average, at every step but the first, which is copied.
+    """
+
+    def __init__(self, network: nn.Module, share: float) -> None:
+        super().__init__(network, use_buffers=True)
+        self._share = share
+        self._parts: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]] | None = None
+
+    def update_parameters(self, model: nn.Module) -> None:
+        """Take the weights of ``model``, the network that is averaged, into the average."""
+        if self._parts is None:
+            pairs = [
+                *((mean, own) for mean, own in zip(self.module.parameters(), model.parameters(), strict=True)
+                  if own.requires_grad),
+                *zip(self.module.buffers(), model.buffers(), strict=True),
+            ]  # fmt: skip
+            real = [(mean.detach(), own.detach()) for mean, own in pairs if own.is_floating_point()]
+            whole = [(mean, own) for mean, own in pairs if not own.is_floating_point()]
+            self._parts = ([mean for mean, _ in real], [own for _, own in real],
+                           [mean for mean, _ in whole], [own for _, own in whole])  # fmt: skip
+        means, owns, counts, own_counts = self._parts
+        with torch.no_grad():
+            if self.n_averaged == 0:
+                torch._foreach_copy_(means, owns)
+            else:
+                torch._foreach_lerp_(means, owns, self._share)
+            if counts:
+                torch._foreach_copy_(counts, own_counts)
+        self.n_averaged += 1
 
 
 class ViewsAveraged(nn.Module):

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from search.data.sample import Split
 from search.records.study import Json, PastTrial, Rejected, TrialState
 from search.runtime.study_runtime import StudyRuntime
+from search.runtime.training_cost import steps_of
 from search.sampling import strategies
 from search.sampling.optuna_study import Asked, Sampling
 from search.trials import rejection_rules
 from search.trials.prior_knowledge import linear_probe
-from search.trials.time_reserve import SHORTEST
 from spaces.candidate import Candidate
 from spaces.networks.draws import FromPrior
 from spaces.networks.neighbours import neighbour
 from spaces.networks.several_backbones import opening
 from spaces.networks.space import StoredParameters
 
-_SHORTER = (0.5, SHORTEST)
-"""Shares of its epochs to try when a candidate would not end in time."""
 _FEWEST_STEPS = 32
 """A training that is shortened has at least so many: AdamW's first steps disturb a head that starts solved, and 24 of
 them were too few to recover (0.46 where 48 reached 0.77)."""
@@ -115,16 +111,9 @@ def lengths(runtime: StudyRuntime, candidate: Candidate) -> Iterator[Candidate]:
     yield candidate
     space = runtime.space.member_of(candidate)
     drawn, tried = space.values(candidate), {candidate.fingerprint}
-    for share in _SHORTER:
-        shorter = space.candidate({**drawn, "epochs": min(share, drawn["epochs"])})
+    for share in sorted((one for one in space.choices.get("epochs", ()) if one < drawn["epochs"]), reverse=True):
+        shorter = space.candidate({**drawn, "epochs": share})
         is_new = shorter.fingerprint not in tried and space.params(shorter) is not None
         if is_new and steps_of(runtime, shorter) >= _FEWEST_STEPS:
             tried.add(shorter.fingerprint)
             yield shorter
-
-
-def steps_of(runtime: StudyRuntime, candidate: Candidate) -> int:
-    """Return how many steps ``candidate`` is trained for, unless it ends early."""
-    own = runtime.of(candidate)
-    size = own.space.values(candidate)["batch_size"] or runtime.spec.training.batch_size
-    return math.ceil(len(runtime.dataset.of(Split.TRAIN)) / size) * own.epochs(candidate)

@@ -137,7 +137,9 @@ class Reserve:
         study = reading.load_study(self.engine, self.study)
         winner = study.best
         self._growth = choice.growth(study)
-        self._features_s = max(map(choice.features_seconds, study.trials), default=0.0)
+        # Before there is any training, what one takes is predicted with all its features.
+        has_trained = any(len(trial.epochs) > 1 for trial in study.trials)
+        self._features_s = max(map(choice.features_seconds, study.trials), default=0.0) if has_trained else 0.0
         self._least_s = self._final_s = self._wanted_s = 0.0
         if winner is not None:
             least, epochs = epochs_between(study, winner)

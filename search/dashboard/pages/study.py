@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 from dash import dcc, html
 
-from search.dashboard import components, trials_table
+from search.dashboard import components, running, trials_table
 from search.dashboard.filters import Filters, range_text, read
 from search.records.study import StudyRecord, TrialState
 from search.report import confirmed, parameters, structures, tables, theme
@@ -43,7 +44,7 @@ def page(
             html.H1(study.name),
             html.P(tables.subtitle(study), className="soft"),
             *notes,
-            html.Div(facts(kept, section), id="facts"),
+            html.Div(facts(kept, section, live=conditions.is_empty), id="facts"),
             *([html.Div(id="learnt")] if section is Section.PROGRESS else []),
             _filters(study, conditions),
             components.tabs(study.name, list(Section), section, conditions.to_query()),
@@ -59,12 +60,17 @@ def page(
     )
 
 
-def facts(study: StudyRecord, section: Section = Section.PROGRESS) -> list[Any]:
-    """Return the parts that change while trials run: the result and the numbers, in a line above later sections."""
+def facts(study: StudyRecord, section: Section = Section.PROGRESS, *, live: bool = True) -> list[Any]:
+    """Return the parts that change while trials run: the result and the numbers, in a line above later sections.
+
+    What runs is left out unless ``live``: of a study that is filtered, it would count some of the trials as all.
+    """
+    now = running.parts(study, datetime.now(UTC)) if live else []
     if section is not Section.PROGRESS:
-        return [_in_brief(study)]
+        return [_in_brief(study), *now]
     return [
         html.Section(_headline(study), className="headline", **components.aria(label="Result")),
+        *now,
         components.tiles(study),
     ]
 

@@ -13,7 +13,8 @@ from search.report.figures._base import Figure, Need, Section
 from search.report.figures._scales import Scale, scale_of
 from search.sampling.importance import importances
 
-_TRIALS, _AXES = 400, 12
+_TRIALS, _AXES = 150, 12
+"""Most lines and axes: some two thousand points, which browsers draw at once and eyes still follow."""
 BRUSHED = "brushed"
 """What the script of a report knows this figure by: what is selected in it filters the ranking."""
 _JUDGED = 200

@@ -20,6 +20,8 @@ def test_a_run_ends_with_ranking_gain_report_and_the_next_command(here: Path, ft
         "Next:",
     ):
         assert part in done.out
+    last = [line.partition(":")[0] for line in done.out.rstrip().split("\n")[-4:]]
+    assert last == ["Report", "Result", "Winner", "Next"]
     assert (here / "runs/colours/report.html").exists()
 
 

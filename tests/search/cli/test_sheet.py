@@ -52,6 +52,20 @@ def test_words_stand_below_their_row_where_there_is_little_room_beside_it() -> N
     ]
 
 
+def test_words_that_have_half_of_the_terminal_are_folded_beside_their_row() -> None:
+    wide = Sheet(("n",), [("1", "words " * 12), ("2", "few")], words="why")
+    assert printed(wide, 40) == [
+        "n  why",
+        "1  words words words words words words",
+        "   words words words words words words",
+        "2  few",
+    ]
+
+
+def test_lines_of_words_become_one_in_a_pipe() -> None:
+    assert printed(Sheet(("n",), [("1", "why\nwhat")], words="words"), 80) == ["n  words", "1  why; what"]
+
+
 def test_a_narrow_terminal_shows_pairs_that_are_never_split() -> None:
     assert printed(SHEET, 40) == [
         "rank 1  trial 12  state complete",

@@ -47,6 +47,27 @@ def test_numbers_and_candidates_are_whole_at_any_width(
     assert max(map(len, sheet.split("\n"))) <= width
 
 
+def test_a_row_is_a_line_in_a_pipe(here: Path, ftsearch: Callable[..., Any]) -> None:
+    head, *lines = ftsearch("trials", "colours").out.split("\n")
+    trials = {str(trial["number"]): trial["words"] for trial in ftsearch("trials", "colours", "--json").data}
+    place = head.index("trial") + len("trial")
+    rows = {line[:place].split()[-1]: line for line in lines[: len(trials)]}
+    assert rows.keys() == trials.keys()
+    assert [number for number, words in trials.items() if not rows[number].endswith(words)] == []
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_candidate_has_a_line_of_its_own_on_a_usual_terminal(
+    here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = ftsearch("trials", "colours").out.split("\n")
+    assert lines[0].split()[:3] == ["rank", "trial", "state"]
+    assert "candidate" not in lines[0]
+    assert lines[1].split()[0] == "1"
+    assert lines[2].startswith("  SqueezeNet")
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -15,6 +15,7 @@ import pytest
 
 from search.dashboard.app import address_of
 from search.records.study import EpochRecord, Failure, TrialState
+from search.report.figures._base import Section
 from search.store import connection, leases, migrate, reading, writing
 
 TOKEN = "correct-horse-battery"
@@ -104,12 +105,30 @@ def test_every_section_draws_and_the_console_stays_clean(page: Any, shown: str) 
     for section in ("trials", "structure", "decisions", "cost", "classes", "workers"):
         page.goto(f"{url}/study/drawn?tab={section}")
         page.locator(".js-plotly-plot .main-svg").first.wait_for()
+        for figure in page.locator(".one[data-figure]").all():
+            figure.scroll_into_view_if_needed()
         page.wait_for_function(
             "() => [...document.querySelectorAll('.js-plotly-plot')].every(plot => plot.data && (plot.data.length"
             " || plot.layout.annotations))"
         )
     page.goto(f"{url}/workers")
     page.get_by_text("worker-3").wait_for()
+    assert page.faults == []
+
+
+def test_a_figure_is_drawn_when_it_is_scrolled_to(page: Any, shown: str) -> None:
+    page.goto(f"{shown}/study/drawn?tab=classes")
+    last = page.locator(".one[data-figure]").last
+    seen = page.locator(".one[data-seen]")
+    page.wait_for_function("() => document.querySelectorAll('.one[data-seen]').length > 0")
+    page.wait_for_timeout(500)
+    assert seen.count() < page.locator(".one[data-figure]").count()
+    assert last.get_attribute("data-seen") is None
+    last.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.one[data-figure]')].at(-1).querySelector('.js-plotly-plot').data.length"
+        " || [...document.querySelectorAll('.one[data-figure]')].at(-1).querySelector('.annotation')"
+    )
     assert page.faults == []
 
 
@@ -128,19 +147,18 @@ def test_the_theme_is_chosen_once_for_all_pages(page: Any, shown: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault_on_any_page(chromium: Any, shown: str, scheme: str) -> None:
-    """Names, roles, headings, landmarks, contrast (https://github.com/dequelabs/axe-core)."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+def test_axe_finds_no_fault_on_any_page(chromium: Any, axe: Any, shown: str, scheme: str) -> None:
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
     page = context.new_page()
     page.set_default_timeout(120_000)
     faults = []
-    for path in ("", "?tab=trials", "/trial/3", "/compare?trials=1,2"):
-        page.goto(f"{shown}/study/drawn{path}")
+    tabs = [f"/study/drawn?tab={section.value}" for section in Section]
+    for path in ("/", "/workers", *tabs, "/study/drawn/trial/3", "/study/drawn/compare?trials=1,2", "/study/none"):
+        page.goto(f"{shown}{path}")
         page.locator("h1").first.wait_for()
-        page.wait_for_function("() => document.querySelector('.js-plotly-plot .main-svg, .ag-row')")
+        if "drawn" in path:
+            page.wait_for_function("() => document.querySelector('.js-plotly-plot .main-svg, .ag-row')")
         found = axe.run(page, {"exclude": [[".dash-dropdown-focus-target"]]}).response["violations"]  # Dash's own
-        found = [one for one in found if one["impact"] in ("serious", "critical")]
         faults += [(path, one["id"], one["nodes"][0]["html"][:200]) for one in found]
     context.close()
     assert faults == []
@@ -232,6 +250,7 @@ def test_a_search_is_watched_from_its_start_to_its_end(
         f"from search.cli import main\nsys.exit(main(['run', {str(study_file)!r}, '--storage', {url!r}]))"
     )
     page.get_by_role("link", name="colours").first.click()
+    page.get_by_role("region", name="Running now").get_by_text(re.compile("of 5 trials done")).wait_for()
     drawn(page, "history", 2)
     assert points(page) < 6
     drawn(page, "history", 5)

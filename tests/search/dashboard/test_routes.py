@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -58,6 +59,26 @@ def test_a_figure_is_drawn_once_for_every_state_of_its_study(pages: Pages) -> No
     address = Address.of("/study/drawn", "")
     assert pages.drawing(address, "history", 0) is pages.drawing(address, "history", 0)
     assert pages.drawing(address, "history", 1).version != pages.drawing(address, "history", 0).version
+
+
+def test_changes_are_announced_only_after_a_rest_that_grows_with_their_cost(pages: Pages) -> None:
+    address = Address.of("/study/drawn", "")
+    now = pages.pulse(address)
+    assert pages.announced(address, "earlier") == pages.announced(address, "") == now
+    begin = time.monotonic()
+    with pages._counted("drawn"):
+        time.sleep(0.2)
+    assert pages._rests_until["drawn"] - begin > 1
+    assert pages.announced(address, "earlier") == "earlier"
+    assert pages.announced(address, None) == now  # who has just opened the page
+    assert pages.announced(Address.of("/study/other", ""), "earlier") != "earlier"
+    pages._rests_until["drawn"] = time.monotonic()
+    assert pages.announced(address, "earlier") == now
+
+
+def test_the_table_of_trials_waits_for_no_figure(pages: Pages) -> None:
+    pages.page(Address.of("/study/drawn", "?tab=trials"), [])
+    assert not pages._drawn
 
 
 def test_filters_change_what_is_drawn(pages: Pages) -> None:

@@ -19,7 +19,7 @@ VALUES = {
 }  # fmt: skip
 BY_ID = {
     "picked": {"drawn": [1]}, "pulse": "drawn 1", "listed": ["drawn 1", 0.0], "filter-state": ["complete"],
-    "filter-since": "2026-01-01", "filter-until": None, "filter": "2..5", "view": 0, "drawn": "drawn 1 0",
+    "filter-since": "2026-01-01", "filter-until": None, "filter": "2..5", "view": 0, "drawn": "drawn 1 0", "seen": True,
 }  # fmt: skip
 STRANGE: tuple[Any, ...] = (
     *(None, True, -1, 1.5, 10**30, "", "x", "../..", "\x00", "\ud800", "9" * 400, [], [None], [[1]], {}, {"a": 1}),

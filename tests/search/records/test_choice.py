@@ -112,19 +112,33 @@ def test_a_curve_lasts_as_long_as_it_is_no_worse_than_validation_can_tell() -> N
 
 def test_seconds_are_those_that_were_measured_on_more_samples() -> None:
     found = study(trial(0, 0.5))
-    assert choice.growth(found) == pytest.approx(300 / 200)
+    assert choice.growth(found) == pytest.approx(3 * 300 / (3 * 200 + 100))
     plain = trial(0, 0.9, seconds=11.0, epochs=curve(0.5, 0.6, 0.9))
     assert choice.training_seconds([plain], plain, 3) == pytest.approx(11)
     assert choice.training_seconds([plain], plain, 2, 1.5) == pytest.approx(5 + 1.5 * 2 * 2)
-    # Its features came from another trial, which took 7 seconds for them: the final training has to compute its own.
-    prefix = {"train": {"reused": 200, "computed": 0, "seconds": 0.0}}
-    other = trial(1, 0.8, extras={"prefix": {"train": {"seconds": 6.0}, "val": {"seconds": 1.0}}})
+    # Two of its views came from another trial, which took 7 seconds for 350 images: the final training needs them all.
+    prefix = {"train": {"views": 2, "reused": 600, "computed": 0, "seconds": 0.0}}
+    seven = {"train": {"computed": 250, "seconds": 6.0}, "val": {"computed": 100, "seconds": 1.0}}
+    other = trial(1, 0.8, extras={"prefix": seven})
     frozen = replace(plain, extras={"prefix": prefix})
-    assert choice.training_seconds([frozen, other], frozen, 2, 1.5) == pytest.approx(5 + 1.5 * (7 + 2 * 2))
+    assert choice.training_seconds([frozen, other], frozen, 3, 1.5) == pytest.approx(5 + 1.5 * (400 * 7 / 350 + 3 * 2))
+    # Half of the epochs see half of the views, and twice as many twice as many.
+    assert choice.training_seconds([frozen, other], frozen, 1, 1.5) == pytest.approx(5 + 1.5 * (200 * 7 / 350 + 2))
+    assert choice.training_seconds([frozen, other], frozen, 6, 1.5) == pytest.approx(5 + 1.5 * (800 * 7 / 350 + 6 * 2))
+    # What it computed itself is the better measure.
+    half = {"train": {"views": 2, "reused": 400, "computed": 200, "seconds": 3.0}}
+    own = replace(plain, extras={"prefix": half})
+    assert choice.training_seconds([own, other], own, 3, 1.5) == pytest.approx(5 + 1.5 * (6 + 3 * 2))
     # What a much larger network took says nothing.
     light, heavy = ({"cost": {"forward_flops": flops}} for flops in (1.0, 4.0))
     own, large = replace(frozen, extras=frozen.extras | light), replace(other, extras=other.extras | heavy)
     assert choice.training_seconds([own, large], own, 2, 1.5) == pytest.approx(5 + 1.5 * 2 * 2)
     assert choice.training_seconds([], trial(0, 0.9), 2, 1.5) == pytest.approx(15)
+    # Another trial has solved its head, in 3 seconds, which are not among those of an epoch.
+    begun, same = ({"head_start": {"seconds": seconds}} for seconds in (3.0, 0.5))
+    solving, found_solved = replace(other, extras=begun), replace(plain, extras=same)
+    assert choice.training_seconds([solving, found_solved], found_solved, 2, 1.5) == pytest.approx(
+        4.5 + 1.5 * (3 + 2 * 2)
+    )
     solved = trial(2, 0.8, extras={"prefix": {"val": {"seconds": 1.0}}, "head_start": {"seconds": 3.0}})
     assert choice.features_seconds(solved) == 4.0

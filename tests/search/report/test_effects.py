@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +49,32 @@ def test_numbers_have_a_direction(maximize: bool, study: StudyRecord) -> None:
     assert str(effect("lr", made, maximize=maximize)) == f"{'higher' if maximize else 'lower'} is better (n = 12)"
     assert effect("lr", made[:9], maximize=maximize) is None
     assert effect("absent", made, maximize=maximize) is None
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.25, 0.4, 3.0])
+def test_of_many_trials_the_interval_is_the_bootstraps_at_a_thousandth_of_its_price(
+    slope: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = np.random.default_rng(1)
+    values = drawn.random(400)
+    quality = slope * values + drawn.normal(0, 0.5, 400)
+    sides = quality[values > 0.7], quality[values <= 0.7]
+    quick = [*effects._correlation_interval(values, quality), effects._least_difference(*sides)]
+    monkeypatch.setattr(effects, "_MANY", 10**9)
+    slow = [*effects._correlation_interval(values, quality), effects._least_difference(*sides)]
+    assert quick == pytest.approx(slow, abs=0.02)
+    assert effects._correlation_interval(values, np.ones(400)) == (0.0, 0.0)
+
+
+def test_ten_thousand_trials_take_little_memory() -> None:
+    drawn = np.random.default_rng(0)
+    values, quality = drawn.random(10_000), drawn.random(10_000)
+    tracemalloc.start()
+    effects._correlation_interval(values, quality)
+    effects._least_difference(quality[:5000], quality[5000:])
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 5e6
 
 
 def test_correlations_are_scipys() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import plotly.graph_objects as go
 import pytest
@@ -107,6 +108,31 @@ def test_every_view_fits_the_drawing(figure: Drawing, study: StudyRecord) -> Non
         assert again.layout.updatemenus == ()
         data, _ = views[place][1]
         assert all(len(values) == len(drawn.data) for values in data.values())
+
+
+def points(drawn: go.Figure) -> int:
+    """Return how many points a browser draws: lines, however long, are one path."""
+    seen = [trace for trace in drawn.data if trace.type == "scatter" and trace.visible is not False]
+    traces = [trace for trace in seen if "markers" in (trace.mode or "markers")]
+    return sum(value is not None for trace in traces for value in trace.x)
+
+
+def test_of_many_trials_no_more_is_drawn_than_a_browser_draws_at_once(figure: Figure, study: StudyRecord) -> None:
+    day = timedelta(days=1)
+    many = tuple(
+        replace(
+            trial,
+            number=trial.number + len(study.trials) * again,
+            is_baseline=trial.is_baseline and not again,
+            started_at=trial.started_at and trial.started_at + again * day,
+            finished_at=trial.finished_at and trial.finished_at + again * day,
+        )
+        for again in range(100)
+        for trial in study.trials
+    )
+    drawn = figure.draw(figure.rows(replace(study, trials=many)))
+    theme.without_menu(drawn)
+    assert points(drawn) <= 2000
 
 
 @pytest.mark.parametrize("figure", [*figures(), *studies_figures(), *trials_figures()], ids=lambda figure: figure.name)

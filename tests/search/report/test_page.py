@@ -140,7 +140,8 @@ def test_a_long_ranking_is_folded_and_the_study_file_stays_near(study: StudyReco
     done = next(trial for trial in study.trials if trial.state is TrialState.COMPLETE and not trial.is_baseline)
     text = body_of(replace(study, trials=tuple(replace(done, number=number) for number in range(120))))
     assert "<summary>80 more</summary>" in text
-    assert text.index("<td>39</td>") < text.index("<summary>80 more</summary>") < text.index("<td>100</td>")
+    cell = "<td data-label='trial'>{}</td>"
+    assert text.index(cell.format(39)) < text.index("<summary>80 more</summary>") < text.index(cell.format(100))
     assert "more</summary>" not in body_of(study)
 
 

@@ -35,11 +35,20 @@ def test_features_come_back_as_they_went() -> None:
     own = features(1e9)
     assert CostFeatures.from_json(own.to_json()) == own
     assert CostFeatures.from_json({"training_flops": 1.0}) is None
+    older = {name: value for name, value in own.to_json().items() if name != "steps"}
+    assert CostFeatures.from_json(older) == own
 
 
 def test_few_trials_give_seconds_in_proportion_to_arithmetic() -> None:
     model = SecondsModel([ended(0, features(1e9), 2.0, 5), ended(1, features(1e9), 4.0, 5)])
     assert model.seconds(features(2e9)) == pytest.approx(2 * 3.0 * 5)
+
+
+def test_steps_take_their_time_however_little_they_compute() -> None:
+    many, few = (CostFeatures(1e9, 1e6, 1e6, 0.5, 5, steps) for steps in (100, 10))
+    model = SecondsModel([ended(0, many, 2.0, 5)])
+    assert model.seconds(many) == pytest.approx(10.0)
+    assert 1.0 < model.seconds(few) < 1.1
 
 
 def test_without_any_trial_the_larger_one_is_the_slower_one() -> None:
@@ -75,7 +84,7 @@ def test_trials_without_epochs_or_features_are_passed_over() -> None:
 def test_a_linear_probe_alone_says_little_of_how_long_a_training_takes() -> None:
     probe, training = (CostFeatures(1e12, 1e9, 1e3, share, 1) for share in (0.999, 0.5))
     whole = CostFeatures(1e12, 1e9, 1e6, 0.0, 1)
-    assert SecondsModel([ended(0, probe, 80.0, 1)]).seconds(whole) == pytest.approx(20.0)
+    assert SecondsModel([ended(0, probe, 80.0, 1)]).seconds(whole) == pytest.approx(16.0)
     assert SecondsModel([ended(0, probe, 80.0, 1), ended(1, training, 30.0, 1)]).seconds(whole) == pytest.approx(30.0)
     many = [ended(number, probe, 80.0 + number, 1) for number in range(3)]
     larger = CostFeatures(2e12, 2e9, 1e3, 0.999, 1)

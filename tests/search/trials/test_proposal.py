@@ -156,8 +156,8 @@ def test_cost_aware_search_prefers_cheap_candidates_at_equal_promise(proposer: O
         finish(own, number, 0.5)  # nothing is better than anything
     chosen, offered = 0.0, 0.0
     for number in range(6, 12):
-        chosen += own.propose(number).cost.training_flops
-        offered += fmean(one.cost.training_flops for one in own._untried(number, 8))
+        chosen += own._model().seconds(own.propose(number).cost)
+        offered += fmean(own._model().seconds(one.cost) for one in own._untried(number, 8))
     assert chosen < 0.8 * offered
 
 

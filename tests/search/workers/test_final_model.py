@@ -25,7 +25,7 @@ def trial(number: int, value: float) -> TrialRecord:
 
 
 def study(target: int, *trials: TrialRecord, **facts: Any) -> StudyRecord:
-    data = DatasetRecord("d", (), {}, "", sizes={"train": 100, "val": 100})
+    data = DatasetRecord("d", (), {}, "", sizes={"train": 100, "val": 300})
     return StudyRecord("s", "t", "accuracy", True, "b", "w", data, target, trials=trials, **facts)
 
 
@@ -45,7 +45,7 @@ def test_as_many_are_trained_again_as_a_share_of_the_trials() -> None:
 def test_the_choice_takes_only_the_time_that_the_final_training_leaves() -> None:
     few = (trial(0, 0.9), trial(1, 0.9))
     record = study(1000, *few)
-    # Four epochs on twice as many images, a second beside them, and the export; then 5 s for each of the two.
+    # Four epochs of twice as many passes, a second beside them, and the export; then 5 s for each of the two.
     needed = ending()._needed_s(record)
     assert needed == pytest.approx(1 + 4 * 2 + EXPORT_S)
     assert ending(needed + 10.1)._seeds(record, few) == (1, "")
@@ -112,5 +112,5 @@ def test_a_soup_takes_what_is_left_or_a_quarter_of_what_the_trials_took(
 ) -> None:
     winner = replace(trial(0, 0.9), extras={"head_start": {"strength": 1.0}})
     record = study(30, winner, replace(trial(1, 0.5), seconds=spent - 5))
-    # Four epochs on twice as many images, 8 s each, a second beside the first one, and the export.
+    # Four epochs of twice as many passes, 8 s each, a second beside the first one, and the export.
     assert ending()._planned(record, winner, left) == planned

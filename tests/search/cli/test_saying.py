@@ -1,0 +1,66 @@
+"""What commands say while they work, on a real terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import time
+from collections.abc import Iterator
+from typing import TextIO
+
+import pytest
+from rich.console import Console
+
+from search.cli import _working
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, TextIO]]:
+    """What a terminal receives, and the file that a program writes to."""
+    own, its = pty.openpty()
+    with open(its, "w", encoding="utf-8") as file:
+        yield own, file
+    os.close(own)
+
+
+def received(own: int) -> str:
+    os.set_blocking(own, False)
+    try:
+        return os.read(own, 65536).decode()
+    except BlockingIOError:
+        return ""
+
+
+def test_what_takes_long_is_said_and_wiped_out(terminal: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_working, "AFTER_S", 0.05)
+    own, file = terminal
+    screen = Console(file=file, force_terminal=True, width=80)
+    text = ""
+    with _working.working(screen, "loading libraries") as say:
+        deadline = time.monotonic() + 30
+        while "loading libraries" not in text and time.monotonic() < deadline:
+            text += received(own)
+            time.sleep(0.01)
+        say("measuring")
+        screen.print("a line of the result")
+        while "measuring" not in text and time.monotonic() < deadline:
+            text += received(own)
+            time.sleep(0.01)
+    text += received(own)
+    assert "loading libraries" in text
+    assert "a line of the result" in text.partition("measuring")[0] + text.partition("measuring")[2]
+    assert text.endswith("\x1b[2K") or "\x1b[2K" in text.rpartition("measuring")[2]
+
+
+def test_nothing_is_said_within_a_second(terminal: tuple[int, TextIO]) -> None:
+    own, file = terminal
+    with _working.working(Console(file=file, force_terminal=True), "loading libraries") as say:
+        say("measuring")
+    assert received(own) == ""
+
+
+def test_nothing_is_said_in_a_pipe(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_working, "AFTER_S", 0.0)
+    with _working.working(Console(), "loading libraries"):
+        time.sleep(0.05)
+    assert capsys.readouterr().out == ""
