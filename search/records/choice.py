@@ -116,7 +116,7 @@ def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: 
     own_start = _start_seconds(trial)
     start = max(map(_start_seconds, alike), default=0.0) if own_start else 0.0
     aside = max(trial.seconds - sum(each) - own_start, 0.0)
-    return aside + times * (start + max(each[0] - usual, _features_seconds(alike, trial, epochs)) + epochs * usual)
+    return aside + times * (start + max(each[0] - usual, _views_seconds(alike, trial, epochs)) + epochs * usual)
 
 
 def _start_seconds(trial: TrialRecord) -> float:
@@ -124,10 +124,11 @@ def _start_seconds(trial: TrialRecord) -> float:
     return float((trial.extras.get("head_start") or {}).get("seconds") or 0.0)
 
 
-def _features_seconds(alike: Sequence[TrialRecord], trial: TrialRecord, epochs: float) -> float:
+def _views_seconds(alike: Sequence[TrialRecord], trial: TrialRecord, epochs: float) -> float:
     """Return how long the outputs of ``trial``'s frozen units take in all views, if none is there yet.
 
-    A training of more or fewer ``epochs`` than the trial's own sees more or fewer views of its samples.
+    A training of more or fewer ``epochs`` than the trial's own sees more or fewer views of its samples. The slowest of
+    trials ``alike`` counts: others began with what shallower frozen units had given before.
     """
     planned = float((trial.extras.get("cost") or {}).get("epochs") or len(trial.epochs))
     runs = 0.0
@@ -137,7 +138,7 @@ def _features_seconds(alike: Sequence[TrialRecord], trial: TrialRecord, epochs: 
             views = min(max(round(views * epochs / planned), 1), max(views, _MOST_VIEWS))
         samples = (float(account.get("computed") or 0) + float(account.get("reused") or 0)) / len(trial.epochs)
         runs += views * samples
-    return runs * (_seconds_a_run(trial) or max(map(_seconds_a_run, alike), default=0.0))
+    return runs * max(map(_seconds_a_run, alike), default=0.0)
 
 
 def _seconds_a_run(trial: TrialRecord) -> float:

@@ -216,7 +216,10 @@ class Proposer:
 
         None if even the fewest do not, or if it has been trained for more already.
         """
-        for one in lengths(self.runtime, candidate):
+        offered = list(lengths(self.runtime, candidate))
+        if self._is_too_long(offered[-1], share):  # asked first: what the others take need not be counted then
+            return None
+        for one in offered:
             if not self._is_too_long(one, share):
                 return one
             if one.fingerprint in self.history.fingerprints:

@@ -171,6 +171,7 @@ BRUSH = """() => { const plot = document.querySelector('.js-plotly-plot');
 def test_brushes_of_the_parallel_coordinates_filter_the_table(page: Any, shown: str) -> None:
     page.goto(f"{shown}/study/drawn?tab=trials")
     page.locator("#trials .ag-row").first.wait_for()
+    page.locator(".one[data-figure]").first.scroll_into_view_if_needed()
     page.wait_for_function("() => document.querySelector('.js-plotly-plot .scatterlayer .trace')")
     page.evaluate(BRUSH)
     page.get_by_text("inside the brushes").wait_for()

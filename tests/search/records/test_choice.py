@@ -125,10 +125,11 @@ def test_seconds_are_those_that_were_measured_on_more_samples() -> None:
     # Half of the epochs see half of the views, and twice as many twice as many.
     assert choice.training_seconds([frozen, other], frozen, 1, 1.5) == pytest.approx(5 + 1.5 * (200 * 7 / 350 + 2))
     assert choice.training_seconds([frozen, other], frozen, 6, 1.5) == pytest.approx(5 + 1.5 * (800 * 7 / 350 + 6 * 2))
-    # What it computed itself is the better measure.
-    half = {"train": {"views": 2, "reused": 400, "computed": 200, "seconds": 3.0}}
+    # It computed half of them itself, faster, from the outputs of fewer units: the final training cannot.
+    half = {"train": {"views": 2, "reused": 300, "computed": 300, "seconds": 3.0}}
     own = replace(plain, extras={"prefix": half})
-    assert choice.training_seconds([own, other], own, 3, 1.5) == pytest.approx(5 + 1.5 * (6 + 3 * 2))
+    assert choice.training_seconds([own, other], own, 3, 1.5) == pytest.approx(5 + 1.5 * (400 * 7 / 350 + 3 * 2))
+    assert choice.training_seconds([own], own, 3, 1.5) == pytest.approx(5 + 1.5 * (400 * 3 / 300 + 3 * 2))
     # What a much larger network took says nothing.
     light, heavy = ({"cost": {"forward_flops": flops}} for flops in (1.0, 4.0))
     own, large = replace(frozen, extras=frozen.extras | light), replace(other, extras=other.extras | heavy)

@@ -331,13 +331,8 @@ def test_a_member_that_would_take_too_long_is_tried_for_fewer_epochs(
     while own.runtime.is_linear_probe(member := own.propose(number).candidate):
         finish(own, number, 0.5, epochs=2)
         number += 1
-    asked: list[float] = []
-
-    def fits(seconds: float) -> bool:
-        asked.append(seconds)
-        return len(asked) == 2
-
-    proposal = replace(own, fits=fits).propose(number)
+    whole_s = own._model().seconds(own._cost(member))
+    proposal = replace(own, fits=lambda seconds: seconds < 0.9 * whole_s).propose(number)
     values = own.runtime.space.values
     assert values(proposal.candidate) == {**values(member), "epochs": 0.5}
     assert proposal.origin["whole_epochs"] == own.runtime.epochs(member) > own.runtime.epochs(proposal.candidate)
