@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from search.artifacts.stores import clear
 from search.lifecycle.artifact_places import default_place, reached_artifacts
 from search.sampling.optuna_storage import open_storage
@@ -32,6 +35,12 @@ def delete_study(
         if artifact_store is not None and place is not None:
             kept = [trial[1] for trial in reading.kept_checkpoints(engine, name)]
             clear(artifact_store, place[1], [*kept, *repeats.checkpoints(engine, name)])
-        optuna_storage = open_storage(urls.str_url(storage), connection.optuna_options(storage), connection.tune)
-        optuna_delete(optuna_storage, name)
+        patience = connection.patience_of(engine)
+
+        def insisting(call: Callable[[], object], what: str) -> object:
+            return connection.insist(call, what, patience)
+
+        url, options = urls.str_url(storage), connection.optuna_options(storage)
+        opening = partial(open_storage, url, options, connection.tune, insisting)
+        optuna_delete(connection.insist(opening, "Optuna's tables", patience), name)
         writing.delete_study(engine, name)

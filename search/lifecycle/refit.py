@@ -16,6 +16,7 @@ from search.spec.load import from_data
 from search.store import reading, repeats, writing
 from search.store.opening import opened
 from search.store.repeats import REFIT, RetrainingRequest
+from search.tasks import tasks
 from search.trials.refit import DATA, JOINED
 from search.trials.resampled import fresh_seed
 from search.workers.options import RunKeywords, run_options
@@ -49,7 +50,7 @@ def refit_study(
         given: the fields of ``RunOptions``, or ``options``, all of them as one value; one process trains it.
 
     Raises:
-        UserError: no such candidate, or one of another backbone.
+        UserError: no such candidate, or one of another backbone; or ``tta`` for a task whose views cannot be averaged.
         NotFoundError: no such study or trial.
     """
     if on not in DATA:
@@ -60,6 +61,11 @@ def refit_study(
     check_device(options)
     with opened(options.storage, must_exist=True) as engine:
         study = searched_study(engine, name)
+        if tta and not tasks()[study.task].averages_views:
+            raise UserError(
+                f"--tta averages class probabilities over views of an image, and the task {study.task} has none; "
+                "leave it out"
+            )
         trial, plain, words = _candidate(study, candidate)
         plan = dict(study.spec["study"])
         seed = fresh_seed(int(plan["search"]["seed"]), REFIT)

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from glob import escape
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from search.artifacts import partial_files
 from search.data.yaml_documents import text_of
@@ -184,7 +184,7 @@ class ModelFacts:
     temperature: float = 1.0
     folded: bool = False
     measured_on: str = SELECTED
-    format: Literal[1] = FORMAT
+    format: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = FORMAT  # `Literal[1]` takes true and 1.0 for it
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
     @property

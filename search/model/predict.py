@@ -276,7 +276,7 @@ def predict(
         lost: Iterator[bool] = iter(())
         if ready:
             batch = inputs.batch([read.inputs for read in ready])
-            outputs = outputs_of(model.network, batch)
+            outputs = _outputs(model, batch)
             given = [read.given for read in ready]
             with _as_expected(model):
                 plain = model.task.read(outputs)
@@ -290,6 +290,23 @@ def predict(
             broken = read if isinstance(read, str) else _LOST if next(lost) else ""
             prediction = Prediction() if isinstance(read, str) else next(predictions)
             yield PredictedItem(item, broken=broken) if broken else PredictedItem(item, prediction)
+
+
+def _outputs(model: Model, batch: Tensor) -> Any:
+    """Return the network's outputs for a batch.
+
+    Raises:
+        UserError: it takes no inputs such as the model's folder says.
+    """
+    try:
+        return outputs_of(model.network, batch)
+    except torch.OutOfMemoryError:
+        raise
+    except (IndexError, RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"the network cannot take inputs of shape {tuple(batch.shape[1:])} ({reason}); export the model again"
+        ) from error
 
 
 def _check_network(model: Model, batch: Tensor) -> None:

@@ -157,6 +157,8 @@ class Evaluation:
         )
         pictures = tuple(Picture.from_json(picture) for picture in data.get("pictures", ()))
         confusion = tuple(tuple(map(int, row)) for row in data["confusion"])
+        if any(len(row) != len(confusion) for row in confusion):
+            raise ValueError("a confusion matrix is not square")
         return cls(classes, confusion, mistakes, measured, pictures, tuple(map(float, data.get("resampled", ()))))
 
     def named(self, inputs: Sequence[Named]) -> Evaluation:

@@ -184,7 +184,9 @@ def count(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as text: ``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Return a time as text: ``42 s``, ``3 min 20 s``, ``2 h 05 min``; a dash where it is no number."""
+    if not finite(seconds):
+        return "–"
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

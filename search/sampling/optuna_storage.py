@@ -15,7 +15,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage, get_storage
 
-from search.errors import StoreUrlError, UserError
+from search.errors import DatabaseError, StoreUrlError, UserError
 
 Insist = Callable[[Callable[[], Any], str], Any]
 """Returns the result of a call that is retried while the database is unreachable; the second argument names it."""
@@ -52,7 +52,15 @@ def release(storage: BaseStorage) -> None:
 
 def _repeated(name: str) -> Callable[..., Any]:
     def call(self: Insisting, *args: Any, **kwargs: Any) -> Any:
-        return self._insist(lambda: getattr(self._inner, name)(*args, **kwargs), f"Optuna's {name}")
+        try:
+            return self._insist(lambda: getattr(self._inner, name)(*args, **kwargs), f"Optuna's {name}")
+        except KeyError:  # Optuna's answer where there is no such study or trial
+            raise
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise DatabaseError(
+                f"Optuna's tables hold something that cannot be read ({type(error).__name__}: {error}): a row was "
+                "changed by hand, or by another version"
+            ) from error
 
     return call
 

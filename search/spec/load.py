@@ -155,8 +155,9 @@ def _shorthand(raw: Mapping[str, Json]) -> dict[str, Json]:
     data = full.get("data")
     if isinstance(data, str):
         data = {"path": data}
-    if isinstance(data, dict) and "format" not in data and isinstance(data.get("path"), str):
-        data = {"format": format_of(data["path"], full.get("task", "classification"))} | data
+    if isinstance(data, dict) and "format" not in data:
+        path = data.get("path")
+        data = {"format": format_of(path if isinstance(path, str) else "", full.get("task", "classification"))} | data
     if data is not None:
         full["data"] = data
     if isinstance(full.get("space"), dict):

@@ -30,6 +30,8 @@ def problems(
                 near = difflib.get_close_matches(loc[-1], known, 1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
                 yield loc, f"{name}: unknown key; {hint}"
+            case "missing" if isinstance(place := fault["loc"][-1], int):
+                yield loc, f"{name}: item {place + 1} is missing, got {fault['input']!r}"
             case "missing" | "missing_argument":
                 yield loc, f"{name}: this key is needed"
             case "value_error":

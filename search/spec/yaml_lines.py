@@ -37,7 +37,14 @@ def load(text: str) -> tuple[Any, Lines]:
         data, node = yaml_documents.parse(text, _Loader)
     except yaml.YAMLError as error:
         raise NotYamlError(error, text) from error
-    return data, Lines(node)
+    return _named(data), Lines(node)
+
+
+def _named(data: Any) -> Any:
+    """Return ``data`` with keys that are all text, as those of a study file are: a date would be none."""
+    if isinstance(data, dict):
+        return {str(key): _named(value) for key, value in data.items()}
+    return [_named(value) for value in data] if isinstance(data, list) else data
 
 
 class _Loader(yaml.SafeLoader):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, PendingRollbackError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from search.errors import DatabaseError, StoreUrlError
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 CLOCK = "ft_clock"
-"""SQL function of SQLite connections: ``machine_clock.now``."""
+"""SQL function of SQLite connections: ``machine_clock.steady``."""
 RETRY_S = 60.0
 """How long a call is retried by default while the database is unreachable or locked."""
 FORGOTTEN_S = 30
@@ -186,7 +186,7 @@ def tune(engine: Engine) -> None:
         connection.isolation_level = None  # transactions are begun by _begin, not by the driver
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={_BUSY_MS}", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
-        connection.create_function(CLOCK, 0, machine_clock.now)
+        connection.create_function(CLOCK, 0, machine_clock.steady(connection, may_write=True))
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -276,8 +276,8 @@ def insist(call: Callable[[], R], name: str, patience: Patience) -> R:
             return call()
         except Exception as error:
             fault = _fault_of(error)
-            if fault is None or isinstance(fault, IntegrityError) or _is_answer(error, fault):
-                raise  # not the database's, or an existing row, which means something to the caller
+            if fault is None or _is_answer(error, fault):
+                raise
             if isinstance(fault, DBAPIError) and is_readonly(fault):
                 raise DatabaseError(only_read(patience.url)) from error
             waited = time.monotonic() - begin

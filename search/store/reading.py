@@ -19,6 +19,7 @@ from search.records.study import (
     EpochRecord,
     Evaluation,
     Failure,
+    Json,
     Objective,
     Overlap,
     Size,
@@ -98,13 +99,13 @@ def _dataset_record(dataset: Any) -> DatasetRecord:
     return DatasetRecord(
         stored_line(dataset["name"]),
         tuple(map(stored_line, dataset["classes"])),
-        dataset["counts"],
+        {split: dict(by_class) for split, by_class in dataset["counts"].items()},
         dataset["fingerprint"],
         tuple(map(stored_line, dataset["skipped"])),
-        dataset.get("sizes", {}),
+        dict(dataset.get("sizes", {})),
         dataset.get("inputs", "images"),
         dataset.get("outputs", "classes"),
-        image_statistics=dataset.get("image_statistics", dataset.get("looks", {})),  # an earlier name
+        image_statistics=_numbers(dataset.get("image_statistics", dataset.get("looks"))),  # an earlier name
         noun=stored_line(dataset.get("noun") or ("images" if dataset.get("inputs", "images") == "images" else "texts")),
         overlaps=tuple(map(_overlap, dataset.get("overlaps", ()))),
     )
@@ -125,14 +126,14 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
         backbone=stored_line(row.backbone),
         weights=stored_line(row.weights),
         dataset=_dataset_record(row.dataset),
-        target=row.target,
-        spec=row.spec,
+        target=int(row.target),
+        spec=_spec(row.spec),
         spec_text=row.spec_text,
         identity=row.identity,
         units=tuple(UnitRecord(**unit) for unit in row.units),
         trials=trials,
         created_at=aware(row.created_at),
-        versions=row.versions,
+        versions=dict(row.versions or {}),
         parent=row.parent or "",
     )
 
@@ -170,34 +171,54 @@ def curves_where(connection: Connection, condition: Any) -> dict[int, tuple[Epoc
     for row in rows:
         loss = math.nan if row.train_loss is None else row.train_loss
         curves[row.trial_id].append(
-            EpochRecord(row.epoch, loss, row.metrics, row.learning_rates, row.loss_terms, row.seconds)
+            EpochRecord(
+                row.epoch, loss, _numbers(row.metrics), _numbers(row.learning_rates), row.loss_terms, row.seconds
+            )
         )
     return {trial: tuple(records) for trial, records in curves.items()}
+
+
+def _numbers(stored: Json) -> dict[str, float]:
+    return {name: float(value) for name, value in dict(stored or {}).items()}
+
+
+def _params(stored: Json) -> dict[str, Json]:
+    params = dict(stored or {})
+    for number in (value for value in params.values() if isinstance(value, int)):
+        float(number)  # figures draw it
+    return params
+
+
+def _spec(stored: Json) -> Json:
+    """Return a stored spec, of which ``StudyRecord`` reads the objectives."""
+    for one in () if stored is None else (stored.get("study") or {}).get("objectives") or ():
+        Objective(str(one["name"]), one["direction"] == "maximize")
+    return stored
 
 
 def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
     """Return the trial of ``row`` with ``epochs``."""
     size = None
     if row.parameters is not None:
-        size = Size(row.parameters, row.trained, row.flops, tuple(row.unit_states or ()))
+        size = Size(int(row.parameters), int(row.trained), int(row.flops), tuple(map(str, row.unit_states or ())))
     failure = failure_of(row.failure_kind, row.failure_message, row.failure_traceback)
     if not isinstance(row.candidate, dict | None):
         raise TypeError(f"the candidate of trial {row.number} is not a mapping")
     return TrialRecord(
         **plain_columns(row),
         state=TrialState(row.state),
-        params=dict(row.params or {}),
-        distributions=row.distributions or {},
+        params=_params(row.params),
+        distributions=dict(row.distributions or {}),
         candidate=row.candidate,
         epochs=epochs,
         size=size,
         evaluation=Evaluation.from_json(row.evaluation) if row.evaluation else None,
         failure=failure,
-        versions=row.versions or {},
+        versions=dict(row.versions or {}),
         dataset_fingerprint=row.dataset_fingerprint,
         extras=dict(row.extras or {}),
         objectives=dict(row.objectives or {}),
-        constraints=row.constraints or {},
+        constraints=dict(row.constraints or {}),
     )
 
 
@@ -209,18 +230,18 @@ def failure_of(kind: str | None, *texts: str | None) -> Failure | None:
 def plain_columns(row: Any) -> dict[str, Any]:
     """Return the fields of a TrialRecord that every reader of ``row`` takes as they are."""
     return {
-        "number": row.number,
+        "number": int(row.number),
         "value": None if row.value is None else float(row.value),
         "words": stored_line(row.words),
         "is_baseline": row.is_baseline,
         "seed": row.seed,
         "best_epoch": row.best_epoch,
         "ended": stored_line(row.ended),
-        "attempts": row.attempts,
+        "attempts": int(row.attempts),
         "worker": row.worker and stored_line(row.worker),
         "started_at": aware(row.started_at),
         "finished_at": aware(row.finished_at),
-        "seconds": row.seconds,
+        "seconds": float(row.seconds),
         "checkpoint": row.checkpoint,
     }
 
@@ -244,16 +265,17 @@ def progress(engine: Engine, name: str) -> Progress:
 
 def _progress(connection: Connection, study: Any) -> Progress:
     valid = case((TrialRow.feasible.is_not(False), TrialRow.value))
-    best = func.max(valid) if study.maximize else func.min(valid)
+    found = func.max(valid) if study.maximize else func.min(valid)
     rows = connection.execute(
-        select(TrialRow.state, func.count(), best).where(TrialRow.study_id == study.id).group_by(TrialRow.state)
+        select(TrialRow.state, func.count(), found).where(TrialRow.study_id == study.id).group_by(TrialRow.state)
     ).all()
     baseline = connection.execute(
         select(TrialRow.value).where(TrialRow.study_id == study.id, TrialRow.is_baseline)
     ).scalar()
-    values = {TrialState(row[0]): row[2] for row in rows}
+    values = {TrialState(row[0]): None if row[2] is None else float(row[2]) for row in rows}
     states = {TrialState(row[0]): row[1] for row in rows}
-    return Progress(study.target, states, values.get(TrialState.COMPLETE), baseline, study.stopping)
+    best, plain = values.get(TrialState.COMPLETE), None if baseline is None else float(baseline)
+    return Progress(int(study.target), states, best, plain, study.stopping)
 
 
 @retried_read
@@ -313,7 +335,7 @@ _STANDING = (TrialRow.number, TrialRow.value, TrialRow.objectives, TrialRow.para
 
 
 def _rank_key(wanted: Sequence[Objective], row: Any) -> tuple[float, ...]:
-    size = None if row.parameters is None else Size(row.parameters, 0, row.flops)
+    size = None if row.parameters is None else Size(int(row.parameters), 0, int(row.flops))
     return rank_key(wanted, row.value, row.objectives or {}, size, row.number)
 
 

@@ -73,5 +73,5 @@ def _sqlite(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=_BUSY_S, check_same_thread=False)
     connection.execute(f"PRAGMA locking_mode={locking}").close()
     connection.execute("PRAGMA query_only=ON").close()
-    connection.create_function(CLOCK, 0, machine_clock.now)
+    connection.create_function(CLOCK, 0, machine_clock.steady(connection, may_write=False))
     return connection

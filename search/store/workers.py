@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine, and_, delete, func, insert, select, update
 
 from search.errors import NotFoundError
+from search.records.plain_text import stored_line
 from search.records.study import TrialState
 from search.store.connection import reading, retried, writing
 from search.store.leases import clock
@@ -115,7 +116,7 @@ def pace(engine: Engine, study: str) -> Pace:
             .where(TrialRow.failure_kind.is_not(None))
             .group_by(TrialRow.failure_kind)
         ).all()
-    failures = {str(kind): int(count) for kind, count in kinds}
+    failures = {stored_line(str(kind)): int(count) for kind, count in kinds}
     if first is None or not ended:
         return Pace(None, failures)
     begin = max(first if first.tzinfo else first.replace(tzinfo=UTC), hour)

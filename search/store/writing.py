@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from search.errors import ConflictError, NotFoundError
+from search.errors import ConflictError, DatabaseError, NotFoundError
 from search.records.study import OPEN, EpochRecord, Evaluation, Failure, Json, Size, StudyRecord, TrialState
 from search.store.connection import reading, retried, writing
 from search.store.leases import Claim, change, end
@@ -32,7 +32,9 @@ def create_study(engine: Engine, study: StudyRecord, *, may_shrink: bool = False
     """
     try:
         return _create(engine, study, may_shrink=may_shrink)
-    except IntegrityError:
+    except DatabaseError as error:
+        if not isinstance(error.__cause__, IntegrityError):
+            raise
         return _create(engine, study, may_shrink=may_shrink)  # another process was quicker: now it can be continued
 
 

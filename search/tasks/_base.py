@@ -112,6 +112,8 @@ class Task(ABC):
         leaves_out: names of decisions that make no sense for it, each with the reason shown to users.
         stacks: whether heads made of plain layers may be trained together: ``loss`` runs under ``torch.func.vmap``.
         hub_task: its name on model hubs, ``image-classification``; empty if they have none.
+        averages_views: whether its outputs are logits of one class an image, whose probabilities may be averaged over
+            views of that image.
         quantises: whether its networks can be converted to int8: they take images and return one tensor.
         predicts: kind of a finished model's predictions: ``answers`` (classes or numbers), ``boxes``, ``masks`` or
             ``tags``.
@@ -131,6 +133,7 @@ class Task(ABC):
     hub_task: ClassVar[str] = ""
     leaves_out: ClassVar[Mapping[str, str]] = {}
     stacks: ClassVar[bool] = False
+    averages_views: ClassVar[bool] = False
     quantises: ClassVar[bool] = False
     predicts: ClassVar[str] = "answers"
     means: ClassVar[str] = "logits, one per class"

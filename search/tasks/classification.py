@@ -127,7 +127,7 @@ class Classification(Task):
 
     name = "classification"
     formats = ("image_folder", "csv", "torchvision", "digits")
-    mixes = stacks = quantises = True
+    mixes = stacks = quantises = averages_views = True
     hub_task = "image-classification"
     directions: ClassVar[Mapping[str, bool]] = {
         "accuracy": True,

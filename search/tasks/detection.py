@@ -80,9 +80,9 @@ class Detection(Task):
     hub_task = "object-detection"
     predicts = "boxes"
     means = (
-        "boxes with their corners x0, y0, x1, y1 in shares of the input's width and height, scores and numbers of "
-        "classes; files with a graph have the same number of places for every image, the surest first, and score 0 "
-        "where there is no box"
+        "boxes with their corners x0, y0, x1, y1 in shares of the input's width and height, to be cut off at the "
+        "image's border, scores and numbers of classes; files with a graph have the same number of places for every "
+        "image, the surest first, and score 0 where there is no box"
     )
     output_names = ("boxes", "scores", "labels")
     directions: ClassVar[Mapping[str, bool]] = {"map": True, "map_50": True, "map_75": True, "mar_100": True}

@@ -62,7 +62,10 @@ class Segmentation(Task):
     quantises = True
     hub_task = "image-segmentation"
     predicts = "masks"
-    means = "logits of every pixel of the input, (images, classes, height, width)"
+    means = (
+        "logits of every pixel of the input, (images, classes, height, width); for the mask of an image, interpolate "
+        "them to its size (bilinear, align_corners=False) and take each pixel's largest"
+    )
     directions: ClassVar[Mapping[str, bool]] = {
         "miou": True,
         "dice": True,

@@ -66,6 +66,14 @@ def check_numbers(state: Mapping[str, Tensor], source: str) -> None:
             )
 
 
+def of_another_kind(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    """Return the names whose tensor in ``state`` holds whole numbers where ``own`` has fractions, or the reverse.
+
+    Copying would convert them without a word: weights that were quantised become a network of noise.
+    """
+    return [name for name in own if name in state and state[name].is_floating_point() != own[name].is_floating_point()]
+
+
 def _loaded(path: Path) -> Any:
     try:
         with path.open("rb") as file:

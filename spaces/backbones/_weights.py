@@ -265,17 +265,18 @@ def fit(network: nn.Module, state: Mapping[str, Tensor], source: str, classifier
     ]
     unexpected = [name for name in state if name not in own]
     shapes = [name for name in own if name in state and name not in left_out and state[name].shape != own[name].shape]
-    if missing or unexpected or shapes:
+    others = _state_dicts.of_another_kind(own, {name: value for name, value in state.items() if name not in left_out})
+    if missing or unexpected or shapes or others:
         raise WeightsError(
             f"the weights in {source} are of another network than {type(network).__name__}: "
-            + "; ".join(_few(kind, names) for kind, names in _kinds(missing, unexpected, shapes) if names)
+            + "; ".join(_few(kind, names) for kind, names in _kinds(missing, unexpected, shapes, others) if names)
         )
     network.load_state_dict({**own, **{name: state[name] for name in own if name in state and name not in left_out}})
     return Fit(left_out)
 
 
-def _kinds(missing: list[str], unexpected: list[str], shapes: list[str]) -> tuple[tuple[str, list[str]], ...]:
-    return (("missing", missing), ("unknown", unexpected), ("of another shape", shapes))
+def _kinds(*names: list[str]) -> tuple[tuple[str, list[str]], ...]:
+    return tuple(zip(("missing", "unknown", "of another shape", "of another kind of number"), names, strict=True))
 
 
 def _few(kind: str, names: list[str]) -> str:

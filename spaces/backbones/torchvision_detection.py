@@ -18,6 +18,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from spaces.backbones import _weights as files
 from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
+from spaces.backbones._state_dicts import of_another_kind
 from spaces.chains.chain import Chain, cut
 from spaces.detector import FACT, PretrainedDetector, Style
 from spaces.errors import WeightsError
@@ -82,7 +83,8 @@ class DetectorBackbone(Backbone):
             shapes = [line.strip() for line in str(error).splitlines()[1:]]
             raise self._mismatch(path, f"of another shape: {shapes[0] if shapes else error}") from error
         missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-        for kind, names in (("missing", missing), ("unknown", unknown)):
+        others = of_another_kind(network.state_dict(), state)
+        for kind, names in (("missing", missing), ("unknown", unknown), ("of another kind of number", others)):
             if names:
                 raise self._mismatch(path, f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})")
         if self._model in _WITHOUT_EPSILON and path.name == self.weights[0].file_name:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from spaces import backbones
 from spaces.backbones._base import NO_WEIGHTS, Pretrained
+from spaces.backbones._state_dicts import of_another_kind
 from spaces.candidate import Candidate
 from spaces.errors import WeightsError
 from spaces.networks import build as building
@@ -64,18 +65,22 @@ class InferenceNetwork(nn.Module):
         """Load the output of ``named_state``, in place; other keys are ignored.
 
         Raises:
-            WeightsError: a key is missing, or of another shape.
+            WeightsError: a key is missing, of another shape or of another kind of number.
         """
         own = self.named_state()
         missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
         shapes = [name for name in own if name in state and state[name].shape != own[name].shape]
-        if missing or shapes:
-            few = [f"{name} is missing" for name in missing[:3]]
-            few += [
-                f"{name} has shape {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
-                for name in shapes[: 3 - len(few)]
-            ]
-            raise WeightsError(f"the weights are of another candidate: {', '.join(few)}")
+        faults = [f"{name} is missing" for name in missing]
+        faults += [
+            f"{name} has shape {tuple(state[name].shape)} instead of {tuple(own[name].shape)}" for name in shapes
+        ]
+        if faults:
+            raise WeightsError(f"the weights are of another candidate: {', '.join(faults[:3])}")
+        if other := of_another_kind(own, state):
+            raise WeightsError(
+                f"the weights are not what the candidate has: {other[0]} is of {state[other[0]].dtype} instead of "
+                f"{own[other[0]].dtype}"
+            )
         with torch.no_grad():
             for name, value in own.items():
                 if name in state:

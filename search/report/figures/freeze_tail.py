@@ -54,6 +54,7 @@ class FreezeTail(Figure):
                 and theme.finite(trial.value)
                 and isinstance(freeze, int)
                 and isinstance(tail, int)
+                and min(freeze, tail) >= 0
             ):
                 points.append((freeze, tail, trial.value))
         if not points:

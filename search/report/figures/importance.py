@@ -55,8 +55,9 @@ class Importance(Figure):
     needs = frozenset({Need.SPACES, Need.EPOCHS})
     least_width = 640
     how_to_read = (
-        "Share of the variation between trials that a parameter explains, by two methods; where they disagree, believe "
-        "neither. The note says what was better among complete trials of equal epochs, at least five a side."
+        "Share of the variation between complete and pruned trials that a parameter explains, by two methods; where "
+        "they disagree, believe neither. The note says what was better among complete trials of equal epochs, at least "
+        "five a side."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
@@ -80,7 +81,7 @@ class Importance(Figure):
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence(
-                "Too few complete trials, or too little difference between them, to judge importance."
+                "Too few complete and pruned trials, or too little difference between them, to judge importance."
             )
         colours = {name: theme.SERIES[index % len(theme.SERIES)] for index, (name, _) in enumerate(rows.decisions)}
         figure, changes, longest = go.Figure(), [], 0

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records.study import StudyRecord
+from search.records.study import StudyRecord, TrialState
 from search.report import shown_trials, theme
 from search.report.figures._base import Figure, Need, Section
 
@@ -20,10 +20,11 @@ class Curve(NamedTuple):
     epochs: tuple[int, ...]
     values: tuple[float, ...]
     words: str
+    is_pruned: bool
 
 
 class Rows(NamedTuple):
-    """All curves; ``kind`` is ``best``, ``plain recipe``, or the trial's state."""
+    """All curves; ``kind`` is ``best``, ``plain recipe`` once that has its value, or the trial's state."""
 
     metric: str
     curves: tuple[Curve, ...]
@@ -47,7 +48,7 @@ class LearningCurves(Figure):
     name, title, order, section = "learning_curves", "Learning curves", 20, Section.PROGRESS
     needs = frozenset({Need.CURVES})
     how_to_read = (
-        "One line per trial; grey lines that end in a cross were pruned there. "
+        "One line per trial; lines that end in a cross were pruned there. "
         "Green is the winner, orange the plain recipe, purple those that are running."
     )
 
@@ -57,10 +58,12 @@ class LearningCurves(Figure):
         special = [trial for trial in trials if trial.is_baseline or trial is best]
         curves = []
         for trial in [*(trial for trial in trials if trial not in special), *special]:
-            kind = "best" if trial is best else "plain recipe" if trial.is_baseline else str(trial.state)
+            is_plain = trial.is_baseline and trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            kind = "best" if trial is best else "plain recipe" if is_plain else str(trial.state)
             epochs = tuple(record.epoch for record in trial.epochs)
             values = tuple(record.metrics.get(study.metric, float("nan")) for record in trial.epochs)
-            curves.append(Curve(trial.number, kind, epochs, values, trial.words))
+            is_pruned = trial.state is TrialState.PRUNED
+            curves.append(Curve(trial.number, kind, epochs, values, trial.words, is_pruned))
         ran = sum(shown_trials.epochs_run(trial) > 0 for trial in study.trials)
         return Rows(study.metric, tuple(curves), max(ran - len(curves), 0)) if curves else None
 
@@ -72,7 +75,7 @@ class LearningCurves(Figure):
             curves = [curve for curve in rows.curves if curve.kind == kind]
             if curves:
                 _add(figure, curves, kind, {"color": colour, "width": width}, opacity, len(rows.curves) <= _WORDS)
-        ends = [curve for curve in rows.curves if curve.kind == "pruned"]
+        ends = [curve for curve in rows.curves if curve.is_pruned]
         if ends:
             figure.add_scatter(
                 x=[curve.epochs[-1] for curve in ends],

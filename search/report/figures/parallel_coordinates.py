@@ -66,9 +66,10 @@ class ParallelCoordinates(Figure):
     needs = frozenset({Need.SPACES})
     least_width = 820
     how_to_read = (
-        "One line per trial across its decisions, the most important first, the objective at the right; strong lines "
-        "are the best tenth. A gap means that the trial has no such parameter. Drag along an axis (hold Shift for a "
-        "second one) to list only the trials that pass there; double-click to list all again."
+        "One line per trial across its decisions, the most important first, the objective at the right (of pruned "
+        "trials as far as they came); strong lines are the best tenth. A gap means that the trial has no such "
+        "parameter. Drag along an axis (hold Shift for a second one) to list only the trials that pass there; "
+        "double-click to list all again."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:

@@ -7,15 +7,16 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from search.records.study import StudyRecord
+from search.records.study import StudyRecord, TrialState
 from search.report import theme
 from search.report.figures._base import Need, Section, TrialsFigure
 
 
 class Curve(NamedTuple):
-    """One trial: its epochs, and by metric a value for each."""
+    """One trial: its epochs, and by metric a value for each; ``label`` names its state unless it is complete."""
 
     number: int
+    label: str
     epochs: tuple[int, ...]
     metrics: dict[str, tuple[float, ...]]
 
@@ -46,7 +47,9 @@ class SideCurves(TrialsFigure):
                 name: tuple(record.metrics.get(name, float("nan")) for record in trial.epochs) for name in metrics
             }
             values["training loss"] = tuple(record.train_loss for record in trial.epochs)
-            curves.append(Curve(trial.number, tuple(record.epoch for record in trial.epochs), values))
+            state = "" if trial.state is TrialState.COMPLETE else f" ({trial.state})"
+            label = f"trial {trial.number}{state}"
+            curves.append(Curve(trial.number, label, tuple(record.epoch for record in trial.epochs), values))
         return Rows((*metrics, "training loss"), tuple(curves))
 
     def draw(self, rows: Rows | None) -> go.Figure:
@@ -59,7 +62,7 @@ class SideCurves(TrialsFigure):
                 y=curve.metrics[rows.metrics[0]],
                 mode="lines+markers",
                 line={**theme.series(index), "width": 2},
-                name=f"trial {curve.number}",
+                name=curve.label,
             )
         views = [
             (

@@ -43,7 +43,11 @@ class Slurm(Launcher):
             with _exported(environment):
                 self.jobs = executor.map_array(_work, [arguments] * count, [tuple(environment)] * count)
         except (RuntimeError, OSError) as error:
-            raise UserError(f"--launcher slurm: the job array was not accepted: {error}") from error
+            from search.store.url_secrets import hide  # noqa: PLC0415  # jobs need no SQLAlchemy
+
+            # What a cluster's own checks of jobs print may hold the environment, so it is not chained either.
+            reason = hide(str(error), self.launch_plan.storage)
+            raise UserError(f"--launcher slurm: the job array was not accepted: {reason}") from None
         logger.warning("submitted %d workers: %s", count, ", ".join(str(job.job_id) for job in self.jobs))
 
     def _executor(self) -> Any:

@@ -6,7 +6,9 @@ import json
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,7 @@ from search.api import (
     run_study,
 )
 from search.data.sample import Split
+from search.errors import UserError
 from search.model.predict import predict
 from search.records.study import EpochRecord, TrialState
 from search.report.confirmed import sentences
@@ -113,3 +116,28 @@ def test_a_refit_that_was_interrupted_ends_as_one_that_was_not(url: str, monkeyp
     assert first.tensors.keys() == second.tensors.keys()
     assert all((first.tensors[name] == second.tensors[name]).all() for name in first.tensors)
     assert dict(resumed.test) == dict(whole.test)
+
+
+@pytest.mark.parametrize("options", [{"on": "train", "tta": True}, {"ema": True}, {"on": "train", "ema": True}])
+def test_the_card_has_the_score_of_what_predict_says(url: str, tmp_path: Path, options: dict[str, Any]) -> None:
+    _, refit = refit_study("colours", storage=url, candidate="baseline", epochs=2, **options)
+    export_study("colours", candidate="refit", storage=url, output=tmp_path / "model", formats=("onnx",))
+    samples = open_study(tmp_path / "study.yaml", device="cpu").dataset.of(Split.TEST)
+    paths = [Path(sample.input.name) for sample in samples]
+    labels = [found.answers[0].label for found in predict(load_model(tmp_path / "model"), paths, 1)]
+    right = sum(label == path.parent.name for label, path in zip(labels, paths, strict=True)) / len(paths)
+    facts = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert facts["metrics"] == pytest.approx(dict(refit.test))
+    assert refit.test["accuracy"] == pytest.approx(right)
+    assert "averaged over views" not in facts["measured_on"]
+
+
+@pytest.mark.parametrize("task", ["regression", "multilabel", "segmentation"])
+def test_views_are_not_averaged_where_outputs_are_no_classes_of_an_image(
+    url: str, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = replace(load_study("colours", storage=url), task=task)
+    monkeypatch.setattr("search.lifecycle.refit.searched_study", lambda *_: study)
+    with pytest.raises(UserError, match=f"and the task {task} has none; leave it out"):
+        refit_study("colours", storage=url, tta=True)
+    assert load_study("colours", storage=url).refits == ()

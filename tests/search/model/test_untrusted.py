@@ -24,10 +24,11 @@ from search.model import folder as model_folder
 from search.model.folder import ModelFacts, TextPreprocessing
 from search.model.formats import model_formats
 from search.model.formats.onnx import OnnxModule
-from search.model.predict import predict
+from search.model.predict import predict, task_of
 from search.spec import candidates
 from spaces.backbones import resolve
 from spaces.errors import WeightsError
+from spaces.networks.inference import blank, rebuild
 from spaces.networks.space import Space
 
 
@@ -342,3 +343,43 @@ def test_weights_that_are_not_numbers_are_blamed_and_not_the_images(tmp_path: Pa
     folder = with_weights(tmp_path / "model", stranger, "torchvision:squeezenet1_1", weights)
     with pytest.raises(WeightsError, match=r"model\.safetensors hold 4 values in classifier\.1\.weight that are NaN"):
         load_model(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.uint8, torch.bool])
+def test_weights_that_are_whole_numbers_are_refused(tmp_path: Path, kind: torch.dtype, stranger: ModelFacts) -> None:
+    backbone = "torchvision:squeezenet1_1"
+    candidate = Space(resolve(backbone).outline((32, 32)), {}, "classification").baseline()
+    network = rebuild(candidate, blank(candidate, (32, 32)), task_of("classification", {}, {}).head_for(2))
+    weights = {name: value.to(kind) for name, value in network.named_state().items()}
+    folder = with_weights(tmp_path / "model", stranger, backbone, weights)
+    with pytest.raises(
+        WeightsError, match=rf"weights are not what the candidate has: \S+ is of {kind} instead of torch"
+    ):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("version", [True, 1.0, "1", 2, 0, None, [1]])
+def test_a_version_that_is_not_the_number_is_refused(tmp_path: Path, version: Any, stranger: ModelFacts) -> None:
+    folder = sealed(tmp_path / "model", stranger)
+    facts = json.loads(stranger.to_json())
+    (folder / "model.json").write_text(json.dumps(facts | {"format": version}))
+    model_folder.seal(folder)
+    with pytest.raises(
+        UserError, match=r"model\.json(: format: Input should be a valid int| is of format .*reads format 1)"
+    ):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 300), (3, 3)])
+def test_a_network_that_takes_no_inputs_of_the_stated_size_is_one_line(
+    tmp_path: Path, size: tuple[int, int], stranger: ModelFacts
+) -> None:
+    backbone = "torchvision:squeezenet1_1"
+    candidate = Space(resolve(backbone).outline((32, 32)), {}, "classification").baseline()
+    network = rebuild(candidate, blank(candidate, (32, 32)), task_of("classification", {}, {}).head_for(2))
+    assert stranger.frame is not None
+    facts = replace(stranger, frame=replace(stranger.frame, size=size, resize=size))
+    folder = with_weights(tmp_path / "model", facts, backbone, network.named_state())
+    Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
+    with pytest.raises(UserError, match=r"the network cannot take inputs of shape \(3, .*\); export the model again$"):
+        list(predict(load_model(folder), [tmp_path / "image.png"]))

@@ -10,12 +10,14 @@ import pytest
 from search.api import run_study
 from search.errors import UserError
 from search.new_study import suggest
+from search.new_study.detect import recognise
 from search.records.dataset_similarity import Traits
 from search.records.study import DatasetRecord, StudyRecord, TrialState
 from search.spec.load import load_spec
 from search.store import connection, leases, migrate, repeats, writing
 from search.store.connection import Engine
 from search.store.repeats import CONFIRM, RetrainingRequest
+from search.tasks import tasks
 from spaces.candidate import Candidate, Recipe, Structure
 
 HERE = Traits("classification", 100, 2, 1.0)
@@ -132,3 +134,60 @@ def test_data_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         suggest.describe(tmp_path / "nowhere")
     with pytest.raises(UserError, match="--task: expected one of"):
         suggest.describe(tmp_path, "cooking")
+
+
+NAMES = [f"{number:02d}" for number in range(6)]
+
+
+def voc(layout: Any) -> None:
+    for name in NAMES:
+        layout.picture(f"images/{name}.png")
+        layout.voc(f"annotations/{name}.xml")
+
+
+def yolo(layout: Any) -> None:
+    layout.write("data.yaml", "path: .\ntrain: images\nnames: [cat, dog]\n")
+    for name in NAMES:
+        layout.picture(f"images/{name}.png")
+        layout.write(f"labels/{name}.txt", "1 0.5 0.5 0.3 0.3\n")
+
+
+def labels(layout: Any) -> None:
+    layout.picture(*(f"train/{name}.png" for name in NAMES))
+    rows = [f"{name}.png, {int(name) % 2}, {int(name) // 2 % 2}" for name in NAMES]
+    layout.write("train/_classes.csv", "\n".join(["filename, cat, dog", *rows]))
+
+
+def masks(layout: Any) -> None:
+    layout.picture(*(f"images/{name}.jpg" for name in NAMES))
+    layout.mask(*(f"masks/{name}_mask.png" for name in NAMES), values=(0, 255))
+
+
+@pytest.mark.parametrize(
+    ("written", "task"), [(voc, "detection"), (yolo, "detection"), (labels, "multilabel"), (masks, "segmentation")]
+)
+def test_folders_of_images_and_of_what_belongs_to_them_are_no_classes(
+    layout: Any, written: Any, task: str, engine: Engine, tmp_path: Path
+) -> None:
+    """They are recognised as by ``init``, and the study file that is written reads them so."""
+    written(layout)
+    data = suggest.describe(layout.root)
+    assert data.recognised == recognise(layout.root)
+    assert data.recognised.task == task
+    spec = {"study": {"task": task, "backbone": "squeezenet1_1", "weights": "none", "search": {"trials": 3}}}
+    metric = next(iter(tasks()[task].directions))
+    study(engine, "near", 3, [0.5, 0.9], task=task, metric=metric, spec=spec)
+    study(engine, "classes", 3, [0.5, 0.9])
+    offers = suggest.suggest(engine, data.traits)
+    assert {one.study for one in offers} == {"near"}
+    written_to = load_spec(suggest.write(tmp_path / "new", offers, data, engine))
+    assert (written_to.task, written_to.data_format) == (task, data.recognised.format)
+    assert Path(written_to.data.path) == layout.root
+
+
+def test_data_for_two_tasks_are_refused_as_by_init(layout: Any) -> None:
+    layout.picture(*(f"images/{name}.png" for name in NAMES))
+    layout.coco("annotations.json", [f"{name}.png" for name in NAMES], segmentation=[[2, 3, 10, 3, 10, 12]])
+    with pytest.raises(UserError, match=r"say which with --task detection or --task segmentation"):
+        suggest.describe(layout.root)
+    assert suggest.describe(layout.root, "detection").recognised.format == "coco"

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from search.records.study import Overlap, StudyRecord, TrialState
 from search.report import tables
 
@@ -78,3 +80,14 @@ def test_a_trial_saves_of_its_own_epochs(study: StudyRecord) -> None:
     noted = replace(study.trials[4], extras={"cost": {"epochs": 7}})
     assert tables.budget(study, noted) == 7
     assert "; 1 of 3 epochs were saved" in tables.cost(replace(study, trials=(short,)))
+
+
+@pytest.mark.parametrize("state", [TrialState.RUNNING, TrialState.WAITING, TrialState.FAILED])
+def test_epochs_that_are_still_to_come_or_failed_are_not_saved(study: StudyRecord, state: TrialState) -> None:
+    begun = replace(study.trials[1], state=state, value=None, epochs=study.trials[1].epochs[:1])
+    assert "saved" not in tables.cost(replace(study, trials=(study.trials[0], begun)))
+
+
+def test_a_complete_trial_that_no_longer_changed_was_not_ended_for_being_weak(study: StudyRecord) -> None:
+    ended = replace(study.trials[1], epochs=study.trials[1].epochs[:2], ended="accuracy has been 0.5 for 2 epochs")
+    assert "saved" not in tables.cost(replace(study, trials=(study.trials[0], ended)))

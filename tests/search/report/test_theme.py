@@ -16,7 +16,7 @@ def test_counts_are_short(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.44, "0.4 s"), (42, "42 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")]
+    ("seconds", "text"), [(0.44, "0.4 s"), (42, "42 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (float("nan"), "–")]
 )
 def test_times_are_for_people(seconds: float, text: str) -> None:
     assert theme.duration(seconds) == text

@@ -12,6 +12,12 @@ def test_every_key_and_item_has_its_line() -> None:
     assert lines.of(("b", "c", "absent")) == 3
 
 
+def test_keys_are_text() -> None:
+    data, lines = yaml_lines.load("2020-01-01: {3: [{true: 1}]}\n? null\n: 2\n")
+    assert data == {"2020-01-01": {"3": [{"True": 1}]}, "None": 2}
+    assert lines.of(("2020-01-01", "3")) == 1
+
+
 def test_a_key_given_twice_is_found() -> None:
     _, lines = yaml_lines.load("a: 1\nb: {c: 1, c: 2}\n")
     assert lines.doubled == [("b.c", 2)]

@@ -106,6 +106,26 @@ CHANGES = [
     f"ft_trial SET extras = '{'[' * 50_000}'",
     "ft_study SET dataset = '{}'",
     "ft_study SET units = '{\"a\": 1}'",
+    "ft_study SET target = 'many'",
+    "ft_trial SET attempts = 'x'",
+    "ft_trial SET seconds = 'long'",
+    "ft_trial SET parameters = 1, trained = 1, flops = 'x'",
+    "ft_trial SET parameters = 1, trained = 1, flops = 1, unit_states = '3'",
+    f"ft_trial SET params = '{{\"depth\": 1{'0' * 400}}}'",
+    'ft_trial SET evaluation = \'{"classes": [], "confusion": [[1], [2, 3]]}\'',
+    "ft_study SET versions = '[1]'",
+    "ft_trial SET versions = '[1]'",
+    "ft_trial SET distributions = '3'",
+    "ft_trial SET constraints = '3'",
+    "ft_study SET dataset = json_set(dataset, '$.counts', 'x')",
+    "ft_study SET dataset = json_set(dataset, '$.sizes', 3)",
+    "ft_study SET spec = '3'",
+    "ft_study SET spec = '[]'",
+    'ft_study SET spec = \'{"study": "x"}\'',
+    'ft_study SET spec = \'{"study": {"objectives": [3]}}\'',
+    "ft_epoch SET metrics = '3'",
+    'ft_epoch SET metrics = \'{"accuracy": "x"}\'',
+    "ft_epoch SET learning_rates = '{\"head\": {}}'",
 ]
 
 
@@ -116,6 +136,16 @@ def test_a_row_that_was_changed_by_hand_is_one_line(filled: Engine, change: str)
         connection.execute(sqlalchemy.text(f"UPDATE {change.replace(':', chr(92) + ':')}"))  # no parameters
     with pytest.raises(DatabaseError, match=r"^the store holds something that cannot be read \(\w+: [^\n]*by hand"):
         reading.load_study(filled, "s")
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("change", ["ft_study SET target = 'many'", "ft_trial SET value = 'good'"])
+def test_so_is_a_number_of_a_study_that_is_none(filled: Engine, change: str) -> None:
+    with filled.begin() as connection:
+        connection.execute(sqlalchemy.text(f"UPDATE {change}"))
+    for read in (lambda: reading.progress(filled, "s"), lambda: reading.list_studies(filled)):
+        with pytest.raises(DatabaseError, match="cannot be read"):
+            read()
 
 
 def test_the_place_of_checkpoints_may_have_been_changed_too(filled: Engine) -> None:

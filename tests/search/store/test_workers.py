@@ -40,3 +40,12 @@ def test_pace_counts_trials_by_the_hour_and_failures_by_reason(engine: Engine, r
     assert found.failures == {"nan": 2, "disk": 1}
     assert found.trials_per_hour is not None
     assert found.trials_per_hour > 3
+
+
+def test_a_reason_that_a_terminal_would_obey_is_printable(engine: Engine, record: StudyRecord) -> None:
+    writing.create_study(engine, record)
+    claim = leases.claim(engine, "s", "w", 60)
+    assert claim is not None
+    writing.fail_trial(engine, claim, Failure("\x1b[2J", "x"))
+    (reason,) = workers.pace(engine, "s").failures
+    assert reason.isprintable()

@@ -128,6 +128,25 @@ def test_weights_of_another_network_are_refused_with_the_first_keys() -> None:
         _weights.fit(nn.Linear(2, 3), {"conv": torch.zeros(1)}, "x.pth")
 
 
+@pytest.mark.parametrize("kind", [torch.int64, torch.int8, torch.bool, torch.complex64])
+def test_weights_of_another_kind_of_number_are_refused(kind: torch.dtype) -> None:
+    state = nn.Linear(2, 3).state_dict()
+    with pytest.raises(WeightsError, match=r"than Linear: 1 of another kind of number \(weight\)"):
+        _weights.fit(nn.Linear(2, 3), state | {"weight": state["weight"].to(kind)}, "x.pth")
+    counter = nn.BatchNorm1d(3).state_dict()
+    with pytest.raises(WeightsError, match=r"1 of another kind of number \(num_batches_tracked\)"):
+        _weights.fit(nn.BatchNorm1d(3), counter | {"num_batches_tracked": torch.tensor(1.5)}, "x.pth")
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_are_taken(kind: torch.dtype) -> None:
+    network = nn.Linear(2, 3)
+    _weights.fit(
+        network, {name: torch.ones_like(value, dtype=kind) for name, value in network.state_dict().items()}, "x"
+    )
+    assert network.weight.tolist() == [[1, 1]] * 3
+
+
 def test_a_classifier_with_other_classes_is_left_out() -> None:
     network = nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 10))
     other = nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 3))

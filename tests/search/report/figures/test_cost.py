@@ -46,3 +46,11 @@ def test_accounts_of_another_shape_are_not_counted(study: StudyRecord) -> None:
     rows = figure.rows(replace(study, trials=trials))
     assert rows is not None
     assert not any("cached" in bar.label for bar in rows.views[0][1])
+
+
+@pytest.mark.parametrize("state", [TrialState.RUNNING, TrialState.WAITING, TrialState.FAILED])
+def test_only_pruned_trials_have_saved_epochs(study: StudyRecord, state: TrialState) -> None:
+    cut = replace(study.trials[4], state=state)
+    rows = figure.rows(replace(study, trials=(*study.trials[:4], cut)))
+    assert rows is not None
+    assert not any(bar.saved for bar in rows.views[0][1])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from search.records.study import StudyRecord
+from dataclasses import replace
+
+from search.records.study import StudyRecord, TrialState
 from search.report import effects
 from search.report.figures.importance import figure
 
@@ -20,3 +22,12 @@ def test_what_was_better_is_reported_with_its_numbers_of_trials(study: StudyReco
         assert row.direction == ("" if found is None else str(found))
     drawn = figure.draw(rows).data[0]
     assert "units frozen" in drawn.y
+
+
+def test_it_says_that_pruned_trials_count(study: StudyRecord) -> None:
+    pruned = tuple(replace(trial, state=TrialState.PRUNED) for trial in study.trials if trial.value is not None)
+    rows = figure.rows(replace(study, trials=pruned))
+    assert rows is not None
+    assert set(rows.trials.values()) == {len(pruned)}
+    assert "complete and pruned trials" in figure.how_to_read
+    assert "complete and pruned trials" in figure.draw(None).layout.annotations[0].text

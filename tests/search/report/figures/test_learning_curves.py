@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from search.records.study import StudyRecord, TrialState
 from search.report.figures.learning_curves import figure
 
@@ -38,3 +40,19 @@ def test_a_running_trial_is_drawn_as_running(study: StudyRecord) -> None:
     assert rows is not None
     assert {curve.number: curve.kind for curve in rows.curves}[99] == "running"
     assert "running" in {trace.name for trace in figure.draw(rows).data}
+
+
+@pytest.mark.parametrize("state", [TrialState.RUNNING, TrialState.FAILED, TrialState.WAITING])
+def test_a_plain_recipe_without_a_value_is_drawn_by_its_state(study: StudyRecord, state: TrialState) -> None:
+    plain = replace(study.trials[0], state=state, value=None)
+    rows = figure.rows(replace(study, trials=(plain, *study.trials[1:])))
+    assert rows is not None
+    assert {curve.number: curve.kind for curve in rows.curves}[0] == str(state)
+    assert "plain recipe" not in {trace.name for trace in figure.draw(rows).data}
+
+
+def test_a_pruned_plain_recipe_ends_in_a_cross(study: StudyRecord) -> None:
+    plain = replace(study.trials[0], state=TrialState.PRUNED, epochs=study.trials[0].epochs[:2])
+    drawn = {trace.name: trace for trace in figure.draw(figure.rows(replace(study, trials=(plain,)))).data}
+    assert list(drawn["plain recipe"].x) == [1, 2, None]
+    assert (list(drawn["pruned here"].customdata), list(drawn["pruned here"].x)) == ([0], [2])

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,33 @@ def test_a_password_reaches_slurm_by_the_environment_alone(
     assert any(path.suffix == ".pkl" for path in left)
     assert not any(b"hunter2" in path.read_bytes() for path in [*left, cluster / "arguments"])
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+NEIGHBOURS = [
+    "postgresql://db.example/studies?user=bob&password=hunter2",
+    "postgresql://bob:p%40hunter2@db.example/studies?sslmode=verify-full&sslpassword=hunter2",
+    "mysql+pymysql://db.example/studies?ssl_key=/k.pem&ssl_key_password=hunter2",
+]
+"""URLs that hold a password in other places."""
+
+
+@pytest.mark.parametrize("url", NEIGHBOURS)
+def test_no_password_of_a_url_is_left_in_a_file(cluster: Path, url: str) -> None:
+    Slurm(launch_plan(url, cluster / "runs")).start(2)
+    assert (cluster / "environment").read_text() == url
+    left = [path for path in (cluster / "runs").rglob("*") if path.is_file() and not path.is_symlink()]
+    assert any(path.suffix == ".pkl" for path in left)
+    assert not any(b"hunter2" in path.read_bytes() for path in [*left, cluster / "arguments"])
+
+
+@pytest.mark.parametrize("url", [URL, *NEIGHBOURS])
+def test_what_a_cluster_says_of_a_refused_job_shows_no_password(cluster: Path, url: str) -> None:
+    (cluster / "bin" / "sbatch").write_text('#!/bin/sh\necho "no room for $FTSEARCH_STORAGE" >&2\nexit 1\n')
+    with pytest.raises(UserError, match="no room for ") as refused:
+        Slurm(launch_plan(url, cluster / "runs")).start(1)
+    shown = "".join(traceback.format_exception(refused.value))
+    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in shown
 
 
 def test_the_folder_of_pickles_is_closed_even_if_it_was_open(cluster: Path) -> None:
