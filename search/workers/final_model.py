@@ -34,6 +34,9 @@ MOST_SEEDS = 2
 """Fresh trainings of each of the best few: with this few validation samples, more would add little."""
 SOUPS_SHARE = 0.25
 """How long the trainings of a soup may take in a study without a time limit, as a share of what its trials took."""
+_UNFORESEEN = 2
+"""Final trainings offered beyond those expected to fit: one begins while there is time for another like the last, and the
+trials of a busy machine promise too few."""
 Train = Callable[[str, str, float], None]
 """Runs the trainings of a kind, queued under a name, until all are done or that many seconds have passed."""
 
@@ -112,15 +115,18 @@ class Ending:
         return int(min(max(there, min(MOST_SEEDS, by_trials)), by_time)), ""
 
     def _planned(self, study: StudyRecord, winner: TrialRecord, left_s: float) -> tuple[int, int]:
-        """Return how many final trainings there is time for, and the epochs of each; 0 epochs if for none.
+        """Return how many final trainings to begin at most, and the epochs of each; 0 epochs if there is time for none.
 
         If time is left over, there are up to twice as many as planned; a single one may be shortened.
         """
         least, most = epochs_between(study, winner)
         spent_s, soup = sum(trial.seconds for trial in study.trials), soup_of(self.options, winner)
-        for_s = SOUPS_SHARE * spent_s + EXPORT_S if math.isinf(left_s) else left_s
-        counts = range(soup if math.isinf(left_s) or soup == 1 else 2 * soup, 1, -1)
-        count = next((some for some in counts if final_seconds(study, winner, most, some) <= for_s), 1)
+        is_limited = not math.isinf(left_s)
+        for_s = left_s if is_limited else SOUPS_SHARE * spent_s + EXPORT_S
+        highest = 2 * soup if is_limited and soup > 1 else soup
+        count = next((some for some in range(highest, 0, -1) if final_seconds(study, winner, most, some) <= for_s), 0)
+        if count and is_limited:
+            return min(count + _UNFORESEEN, highest), most
         if count > 1:
             return count, most
         return 1, next((some for some in range(most, least - 1, -1) if final_seconds(study, winner, some) <= left_s), 0)
