@@ -35,8 +35,8 @@ MOST_SEEDS = 2
 SOUPS_SHARE = 0.25
 """How long the trainings of a soup may take in a study without a time limit, as a share of what its trials took."""
 _UNFORESEEN = 2
-"""Final trainings offered beyond those expected to fit: one begins while there is time for another like the last, and the
-trials of a busy machine promise too few."""
+"""Final trainings offered beyond those expected to fit: one begins while there is time for another like the last, and
+the trials of a busy machine promise too few."""
 Train = Callable[[str, str, float], None]
 """Runs the trainings of a kind, queued under a name, until all are done or that many seconds have passed."""
 
