@@ -111,7 +111,8 @@ def printed(arguments: Sequence[str], **variables: str) -> str:
     """Return what a command prints on a terminal, colours and all."""
     own, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **variables}
+    size = {"COLUMNS": str(COLUMNS), "LINES": str(ROWS)}  # a surrounding program may have set others
+    environment = {**os.environ, **size, "TERM": "xterm-256color", "COLORTERM": "truecolor", **variables}
     process = subprocess.Popen(
         [sys.executable, "-m", "search", *arguments], stdin=its, stdout=its, stderr=its, env=environment
     )
