@@ -11,7 +11,7 @@ from search.records.study import StudyRecord, TrialRecord
 from search.records.uncertainty import PROPORTIONS, difference_error, one_sample, resampled, share_variance
 
 _Z = 1.96
-_PASSES = 3
+PASSES = 3
 """Cost of training on a sample, in forward passes."""
 _EPOCHS_A_VIEW, _MOST_VIEWS = 3, 4
 """How ``training.views: auto`` chooses views: so many epochs for each, so many views at most."""
@@ -92,7 +92,7 @@ def growth(study: StudyRecord) -> float:
     """
     sizes = study.dataset.samples()
     train, val = sizes.get("train", 0), sizes.get("val", 0)
-    return _PASSES * (train + val) / max(_PASSES * train + val, 1)
+    return PASSES * (train + val) / max(PASSES * train + val, 1)
 
 
 def epoch_seconds(trial: TrialRecord) -> float:

@@ -9,12 +9,11 @@ from statistics import median
 
 import numpy as np
 
+from search.records.choice import PASSES
 from search.records.study import PastTrial
 
 LEAST = 5
 """Fewest measured trials to learn seconds from; with fewer, operations are scaled."""
-_BACKWARD = 3
-"""Cost of a forward and backward pass through the trained part, in forward passes."""
 
 _ALL = 0.99
 _OVERHEAD = 5.0
@@ -87,7 +86,7 @@ def training_flops(
         prefix, suffix: operations of one forward pass of one sample.
         train, val: numbers of samples.
     """
-    learning = epochs * suffix * (_BACKWARD * train + val)
+    learning = epochs * suffix * (PASSES * train + val)
     frozen = prefix * (epochs * (train + val) if views is None else views * train + val)
     return learning + frozen
 
