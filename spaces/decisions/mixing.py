@@ -48,7 +48,8 @@ class Mixing:
 class MixingDecision(Decision[Mixing]):
     """mixup (https://arxiv.org/abs/1710.09412) and CutMix (https://arxiv.org/abs/1905.04899).
 
-    Mixed images are new in every step, so a candidate that mixes cannot use the prefix cache.
+    Behind frozen units it is their outputs that are mixed, so that they are computed once for all epochs; CutMix needs
+    maps for that, and mixes images where there are none.
     """
 
     name, stage, options = "mixing", Stage.RECIPE, Range
