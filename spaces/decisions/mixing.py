@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
@@ -21,7 +21,7 @@ class Range:
 
     kinds: tuple[str, ...] = KINDS
     mixup: tuple[float, float] = (0.1, 0.8)
-    cutmix: tuple[float, float] = (0.5, 1.0)
+    cutmix: tuple[float, float] = (0.2, 1.0)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
@@ -43,6 +43,12 @@ class Mixing:
 
     kind: str = "none"
     alpha: float = 0.0
+
+
+def mixes(values: Mapping[str, Any]) -> bool:
+    """Return whether a candidate with these ``values`` by decision mixes its samples."""
+    mixing = values.get("mixing")
+    return isinstance(mixing, Mixing) and mixing.kind != "none"
 
 
 class MixingDecision(Decision[Mixing]):
