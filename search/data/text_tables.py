@@ -15,6 +15,7 @@ from typing import Any
 from search.data import texts
 from search.data.assembly import Listed
 from search.data.broken_samples import refuse
+from search.data.files import text_of
 from search.data.sample import Dataset, Split
 from search.data.split_names import USUAL_COLUMN, files_of
 from search.data.tabular import (
@@ -22,7 +23,6 @@ from search.data.tabular import (
     SAMPLED,
     Row,
     column_of,
-    content_of,
     is_index,
     no_header,
     separated_otherwise,
@@ -147,7 +147,7 @@ def column(table: Table, given: str | None, known: Sequence[str], what: str, opt
 
 
 def _table(file: Path, split: Split | None) -> Table:
-    text = content_of(file)
+    text = text_of(file)
     if file.suffix.lower() in (".jsonl", ".json", ".ndjson"):
         return _json_table(file, text, split)
     mark = separator_of(file, text)

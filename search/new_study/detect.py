@@ -9,7 +9,7 @@ from pathlib import Path
 
 from search.data import coco_files, tabular, text_tables
 from search.data.class_folders import folders_in
-from search.data.files import visible
+from search.data.files import text_of, visible
 from search.data.images import EXTENSIONS
 from search.errors import DataError, UserError
 from search.new_study import image_layouts, table_layouts
@@ -148,7 +148,7 @@ def _converted(files: Sequence[Path]) -> str:
 def _headless(path: Path) -> str:
     """Return that a table seems to have no header, if so, and which one would do."""
     lines = table_layouts.lines_of(path)
-    hint = tabular.no_header(lines, tabular.separator_of(path, tabular.content_of(path))) if lines else ""
+    hint = tabular.no_header(lines, tabular.separator_of(path, text_of(path))) if lines else ""
     return f"; {path.name} is a table, but {hint.removeprefix('; ')}" if hint else ""
 
 

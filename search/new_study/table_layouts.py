@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from search.data import conll_files, split_names, tabular, text_tables
 from search.data.class_folders import folders_in
-from search.data.files import visible
+from search.data.files import text_of, visible
 from search.data.formats.csv_boxes import CORNERS
 from search.data.images import EXTENSIONS
 from search.data.sample import Split
@@ -76,7 +76,7 @@ def lines_of(path: Path) -> list[list[str]]:
     if path.suffix.lower() in (*EXTENSIONS, ".xml", ".yaml", ".yml", ".md"):
         return []
     try:
-        text = tabular.content_of(path)
+        text = text_of(path)
     except DataError:
         return []
     return tabular.first_lines(text, tabular.separator_of(path, text)) if tabular.is_parted(path, text) else []

@@ -96,7 +96,7 @@ def draft(recognised: Recognised, dataset: Dataset, backbone: Backbone, *, file:
     """Return the text of a study file.
 
     Args:
-        dataset: what was read from ``found``.
+        dataset: read from ``recognised``.
         file: where the text will be stored; ``name`` of the study.
     """
     task = tasks()[recognised.task]
