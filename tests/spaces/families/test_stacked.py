@@ -120,7 +120,8 @@ def test_a_chain_computes_what_its_decoder_computes(kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "looked_for"),
     [
-        ("roformer", "layers that compute the same one by one"),
+        ("clip_text_model", "layers that compute the same one by one"),
+        ("roformer", "only linear layers and norms around its layers; found encoder.embed_positions"),
         ("bloom", "layers that need no more than .*; h.0 needs alibi"),
         ("opt", "only linear layers and norms around its layers; found decoder.embed_positions"),
         ("t5", "only linear layers and norms around its layers; found encoder.embed_tokens, decoder"),

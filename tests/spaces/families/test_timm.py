@@ -115,6 +115,16 @@ def test_a_pool_that_attends_is_a_unit_of_its_own_and_computes_the_same(name: st
     assert [len(shape) for shape in shapes[-2:]] == [3 if name == "resnet50_clip" else 2, 1]
 
 
+def test_a_pool_with_a_norm_behind_it_leaves_the_last_map_to_boxes_and_masks() -> None:
+    backbone = backbones.resolve("timm:convnext_tiny.dinov3_lvd1689m")
+    chain = backbone.describe((64, 64))
+    assert [facts.out_shape for facts in probe.describe(chain)][-2:] == [(768, 2, 2), (768,)]
+    assert chain.units[-1].name == chain.facts["pool"] == "head.norm"
+    choices = head.decision.choices(chain, head.Range())
+    assert (choices.pooling, choices.parameter) == (("pretrained", "avg", "max", "avgmax"), "head.pool")
+    assert head.attachment(chain).taps[-1].shape == (768, 2, 2)
+
+
 def test_clips_projection_is_its_classifier_and_no_part_of_the_features() -> None:
     chain = backbones.resolve("timm:resnet50_clip").describe((224, 224))
     assert chain.classifier is not None
