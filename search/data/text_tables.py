@@ -152,7 +152,7 @@ def _table(file: Path, split: Split | None) -> Table:
         return _json_table(file, text, split)
     mark = separator_of(file, text)
     lines = _tabbed(text) if mark == "\t" else _separated(file, text, mark)
-    header = tuple(name.strip() for name in next(lines, (0, []))[1])
+    header = tuple(name.strip() for name in next((fields for _, fields in lines if any(fields)), []))
     columns = tuple(name for name in header if not is_index(name))
     if len(set(columns)) < len(columns):
         first = [fields for _, fields in islice(lines, SAMPLED)]

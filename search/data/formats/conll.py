@@ -57,6 +57,8 @@ class Conll(Format):
                     sentences.append(sentence)
                 else:
                     problems.append(sentence)
+        if len(sentences) == 1 and not problems and len(sentences[0].words) > 1:
+            raise DataError(f"{path}: {len(sentences[0].words)} words in one sentence; an empty line ends a sentence")
         return conll_files.tagged_dataset(path.stem, sentences, problems, options)
 
 
@@ -67,7 +69,7 @@ def _sentences(file: Path, split: Split | None, options: Options) -> Iterator[Se
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}; `data.path` is relative to the study file") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+        raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8") from error
     separator = "\t" if "\t" in text else None
     start, fault = 0, ""
     words: list[str] = []
