@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from spaces.detector import PretrainedDetector
 from spaces.errors import SurgeryError
+from spaces.patches import patch_grid
 
 MAP_POOLINGS = ("avg", "max", "avgmax", "gem")
 TOKEN_POOLINGS = ("cls", "mean", "attention")
+OWN_POOLING = "pretrained"
+"""The network's own pool, a unit with weights of its own."""
 TEXT_POOLINGS = ("cls", "mean", "attention", "max", "last")
 """Poolings of texts, whose padding is known: ``cls`` with a class token, ``last`` if no token sees later ones."""
-_MOST_PREFIX_TOKENS = 16
-"""Tokens that a vision transformer may have before its patches: a class token, registers, a distillation token."""
 LEARNT_POOLINGS = ("gem", "attention")
 """Poolings with parameters of their own."""
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
@@ -30,6 +31,7 @@ class Tap:
         unit: index of the unit in the chain; ``name`` its module path.
         reduction: height of the network's input over the height of this output.
         shape: without the batch, as ``Features.shape``; ``channels_last`` likewise.
+        prefix: tokens that the network puts before those of the patches.
     """
 
     unit: int
@@ -37,6 +39,7 @@ class Tap:
     reduction: int
     shape: tuple[int, ...]
     channels_last: bool = False
+    prefix: int = 0
 
     @property
     def channels(self) -> int:
@@ -49,7 +52,7 @@ class Tap:
             SurgeryError: its tokens are not a grid of square patches.
         """
         if len(self.shape) == 2:
-            return patch_grid(self.shape[0], size)
+            return patch_grid(self.shape[0], size, self.prefix)
         return (self.shape[0], self.shape[1]) if self.channels_last else (self.shape[1], self.shape[2])
 
 
@@ -84,6 +87,7 @@ class Features:
     Attributes:
         shape: ``(C, H, W)``, ``(H, W, C)`` when ``channels_last``, ``(tokens, C)`` or ``(C,)``; no batch.
         class_token: index of the class token among the tokens; None if there is none.
+        registers: tokens behind the class token that represent neither the image nor a patch.
         masked: whether the last channel is a mask: 1 for real tokens and 0 for padding.
         causal: whether a token has seen only earlier ones, so that the last one represents the whole text.
         taps: the last unit's output at each reduction, the finest first; the last of them has the shape ``shape``.
@@ -95,6 +99,7 @@ class Features:
     shape: tuple[int, ...]
     channels_last: bool = False
     class_token: int | None = None
+    registers: int = 0
     masked: bool = False
     causal: bool = False
     taps: tuple[Tap, ...] = ()
@@ -139,21 +144,6 @@ class HeadChoice:
     norm: bool = False
     activation: str = "relu"
     dropout: float = 0.0
-
-
-def patch_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of the square patches of an image of ``size`` that the last ``tokens`` represent.
-
-    Raises:
-        SurgeryError: there are no such patches.
-    """
-    patches = range(1, min(size) + 1)
-    # Class and register tokens come first. Patches that fill the image are more likely than those that leave a rest.
-    for patch in sorted(patches, key=lambda side: any(length % side for length in size)):
-        rows, columns = size[0] // patch, size[1] // patch
-        if 0 <= tokens - rows * columns <= min(_MOST_PREFIX_TOKENS, rows * columns):
-            return rows, columns
-    raise SurgeryError(f"{tokens} tokens are not a grid of square patches of an image of {size[0]}x{size[1]} pixels")
 
 
 class MapLayout(nn.Module):
@@ -204,17 +194,21 @@ class TokenPool(nn.Module):
     """Pools tokens ``(N, T, C)`` to ``(N, C)``: class token, last token, mean, maximum, or a learnt weighted mean.
 
     With ``masked`` the tokens are ``(N, T, C + 1)``; the last channel is 1 for real tokens, and the others are
-    ignored.
+    ignored, as are registers.
     """
 
-    def __init__(self, kind: str, channels: int, class_token: int | None, *, masked: bool = False) -> None:
+    def __init__(self, kind: str, features: Features) -> None:
         super().__init__()
         self.kind = kind
-        self.class_token = class_token
-        self.masked = masked
-        self.score = nn.Linear(channels, 1) if kind == "attention" else None
+        self.class_token = features.class_token
+        self.registers = features.registers
+        self.masked = features.masked
+        self.score = nn.Linear(features.channels, 1) if kind == "attention" else None
 
     def forward(self, tokens: Tensor) -> Tensor:
+        if self.registers:
+            first = 0 if self.class_token is None else self.class_token + 1
+            tokens = torch.cat([tokens[:, :first], tokens[:, first + self.registers :]], dim=1)
         real = tokens[..., -1:] if self.masked else None
         tokens = tokens[..., :-1] if self.masked else tokens
         if self.score is not None:
@@ -251,7 +245,7 @@ def pool(features: Features, kind: str) -> tuple[nn.Module, int]:
     if len(features.shape) == 3:
         width = features.channels * (2 if kind == "avgmax" else 1)
         return MapPool(kind, channels_last=features.channels_last), width
-    return TokenPool(kind, features.channels, features.class_token, masked=features.masked), features.channels
+    return TokenPool(kind, features), features.channels
 
 
 def mlp(width: int, outputs: int, choice: HeadChoice) -> nn.Sequential:

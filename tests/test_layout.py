@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +38,7 @@ ROOMS = {
 }
 LOOSE = {
     "search": {"__init__", "__main__", "api", "errors"},
-    "spaces": {"__init__", "candidate", "detector", "errors", "heads", "plugins"},
+    "spaces": {"__init__", "candidate", "detector", "errors", "heads", "patches", "plugins"},
 }
 TOP = {
     *("pyproject.toml", "search", "spaces", "tests", "studies", "docker", "docs"),
@@ -92,3 +94,30 @@ def test_modules_are_of_readable_size() -> None:
     modules = [path for package in ("search", "spaces") for path in (ROOT / package).rglob("*.py")]
     lines = {path.relative_to(ROOT): len(path.read_text("utf-8").splitlines()) for path in modules}
     assert [str(module) for module, count in lines.items() if count > 400] == []
+
+
+def described(node: ast.FunctionDef | ast.ClassDef, section: str) -> set[str]:
+    """Return the names that a docstring describes in ``section``."""
+    found = re.search(rf"^{section}:\n((?: .*\n|\n)*)", f"{ast.get_docstring(node) or ''}\n", re.MULTILINE)
+    lines = re.findall(r"^    (\w[\w, ]*): ", found[1], re.MULTILINE) if found else []
+    return {name for line in lines for name in line.split(", ")}
+
+
+def unknown_names(node: ast.AST) -> set[str]:
+    """Return the arguments or attributes that a docstring describes and the code lacks."""
+    if isinstance(node, ast.FunctionDef):
+        return described(node, "Args") - {one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg)}
+    if isinstance(node, ast.ClassDef) and not node.bases:  # others inherit attributes
+        words = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+        words |= {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+        words |= {one.arg for one in ast.walk(node) if isinstance(one, ast.arg)}
+        words |= {one.name for one in ast.walk(node) if isinstance(one, ast.FunctionDef)}
+        return (described(node, "Attributes") | described(node, "Args")) - words
+    return set()
+
+
+def test_docstrings_describe_what_is_there() -> None:
+    modules = [path for package in ("search", "spaces") for path in (ROOT / package).rglob("*.py")]
+    nodes = [(path, node) for path in modules for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    wrong = [(path.relative_to(ROOT), node, names) for path, node in nodes if (names := unknown_names(node))]
+    assert [f"{path}:{node.lineno}: {', '.join(sorted(names))}" for path, node, names in wrong] == []

@@ -1,4 +1,4 @@
-"""Files of a data set: one rule decides which hidden and system files are ignored; they are counted."""
+"""Files of a data set: which of them are hidden or system files, ignored and counted; and the content of text files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from search.errors import DataError
 from search.records.plain_text import printable
 
 _SYSTEM = frozenset(
@@ -34,6 +35,23 @@ def is_passed_over(name: str) -> bool:
     network drives), and a short list of others.
     """
     return name.startswith((".", "@")) or name.lower() in _SYSTEM | _FILES
+
+
+def text_of(file: Path, hint: str = "`data.path` is relative to the study file") -> str:
+    """Return the content of a text file, without a byte-order mark.
+
+    Args:
+        hint: ends the error if the file cannot be opened.
+
+    Raises:
+        DataError: it cannot be opened, or is not UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror}{hint and f'; {hint}'}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8") from error
 
 
 def visible(folder: Path, *patterns: str) -> list[Path]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from search.data.broken_samples import OnError, refuse
+from search.data.files import text_of
 from search.data.images import EXTENSIONS, FileImage, is_there, located
 from search.data.sample import Split
 from search.data.split_names import HELD_OUT, SPLITS, USUAL_COLUMN, files_of
@@ -196,12 +197,7 @@ def lines_of(file: Path) -> list[str]:
     Raises:
         DataError: it cannot be read, or is no UTF-8 text.
     """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror}; expected a text file with one name per line") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8") from error
+    text = text_of(file, "expected a text file with one name per line")
     # Not splitlines(), which also splits a name at characters such as U+2028.
     return [line.strip() for line in text.split("\n") if line.strip()]
 
@@ -333,16 +329,7 @@ def content_of(table: Path) -> str:
     Raises:
         DataError: it cannot be read, or is no UTF-8 text.
     """
-    try:
-        return _EXCEL.sub("", table.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(
-            f"cannot read the table {table}: {error.strerror}; `data.path` is relative to the study file"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"the table {table} is not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8"
-        ) from error
+    return _EXCEL.sub("", text_of(table))
 
 
 def is_index(column: str) -> bool:

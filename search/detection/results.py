@@ -50,7 +50,7 @@ def in_image(rows: Mapping[str, Tensor], shown: Sequence[float] | Tensor) -> dic
     Boxes outside the image, in a letterbox's bars, are left out.
 
     Args:
-        found: ``boxes`` as fractions of the network's input, and any other rows.
+        rows: ``boxes`` as fractions of the network's input, and any other rows.
         shown: the part of the image that the input shows, as fractions of the image.
     """
     boxes = rows["boxes"]
@@ -62,7 +62,7 @@ def in_image(rows: Mapping[str, Tensor], shown: Sequence[float] | Tensor) -> dic
 
 
 def apart(boxes: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Apart:
-    """Return how the boxes ``found`` in an image compare with the ``expected`` ones, in fractions and probabilities."""
+    """Return how the ``boxes`` of an image compare with the ``expected`` ones, in fractions and probabilities."""
     count, total = len(boxes["scores"]), len(expected["scores"])
     if not count or not total:
         return Apart(0.0, max(count, total))

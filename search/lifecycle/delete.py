@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from search.artifacts.stores import clear
@@ -35,12 +34,8 @@ def delete_study(
         if artifact_store is not None and place is not None:
             kept = [trial[1] for trial in reading.kept_checkpoints(engine, name)]
             clear(artifact_store, place[1], [*kept, *repeats.checkpoints(engine, name)])
-        patience = connection.patience_of(engine)
-
-        def insisting(call: Callable[[], object], what: str) -> object:
-            return connection.insist(call, what, patience)
-
+        insist = partial(connection.insist, patience=connection.patience_of(engine))
         url, options = urls.str_url(storage), connection.optuna_options(storage)
-        opening = partial(open_storage, url, options, connection.tune, insisting)
-        optuna_delete(connection.insist(opening, "Optuna's tables", patience), name)
+        opening = partial(open_storage, url, options, connection.tune, insist)
+        optuna_delete(insist(opening, "Optuna's tables"), name)
         writing.delete_study(engine, name)

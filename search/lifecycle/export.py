@@ -103,8 +103,8 @@ def export_study(
     trained = replace(load_trained(record, trial, artifact_store, options.data, progress), refit=refit)
     if refit is not None and calibrate is not None and refit.data != "train":
         raise UserError("a temperature needs images that were not trained on; refit with `--on train` to have some")
-    needs_all = calibrate is not None or refit is None or not (refit.is_final or refit.test)
-    seen = look(trained, compared, progress, whole=needs_all)
+    recorded = _recorded_metrics(trained)
+    seen = look(trained, compared, progress, whole=calibrate is not None or recorded is None)
     temperature = 1.0
     if calibrate is not None:
         labels = labels_of(trained, seen)
@@ -115,7 +115,8 @@ def export_study(
     if fold_bn:
         count = trained.network.fold()
         notes += [] if count else ["no batch norm directly follows a layer: nothing was folded"]
-    facts = replace(_facts(trained, seen), temperature=temperature, folded=fold_bn)
+    metrics = dict(seen.metrics) if recorded is None else recorded
+    facts = replace(_facts(trained, metrics), temperature=temperature, folded=fold_bn)
     with model_folder.replacing(folder) as place:
         facts = _write(trained, facts, chosen, seen, place, progress)
     return Exported(folder, facts, tuple(notes))
@@ -146,7 +147,7 @@ def _differences(metrics: Mapping[str, float], trained: TrainedCandidate) -> Ite
             )
 
 
-def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
+def _facts(trained: TrainedCandidate, metrics: dict[str, float]) -> ModelFacts:
     record, trial, stored, refit = trained.study, trained.trial, trained.checkpoint.facts, trained.refit
     size = trial.size
     tested = refit is not None and bool(refit.test)
@@ -162,7 +163,7 @@ def _facts(trained: TrainedCandidate, seen: Seen) -> ModelFacts:
         frame=None if trained.frame is None else replace(trained.frame, steps=steps(trained.frame)),
         base_size=trained.pretrained.chain.input_size,
         objective=record.metric,
-        metrics=_metrics(trained, seen),
+        metrics=metrics,
         stored={} if refit is not None else dict(stored["metrics"]),
         images=sum(record.dataset.counts.get("test", {}).values()) if tested else trained.loader.count,
         measured_on=_measured_on(record.dataset, refit, tested=tested),
@@ -188,13 +189,16 @@ def model_name(study: str, trial: int, refit: Refit | None) -> str:
     return f"{study}-{'final' if refit.is_final else 'refit'}-{refit.number}"
 
 
-def _metrics(trained: TrainedCandidate, seen: Seen) -> dict[str, float]:
-    """Return the model's metrics; for a final model, those of its candidate before it saw the validation data."""
+def _recorded_metrics(trained: TrainedCandidate) -> dict[str, float] | None:
+    """Return the metrics in a refit's record; None if the model has to be measured on all validation images.
+
+    Those of a final model are its candidate's, before it saw the validation data.
+    """
     refit, trial = trained.refit, trained.trial
     if refit is not None and refit.is_final:
         best = next((one for one in trial.epochs if one.epoch == trial.best_epoch), None)
         return dict(best.metrics) if best is not None else {}
-    return dict(refit.test) if refit is not None and refit.test else dict(seen.metrics)
+    return dict(refit.test) if refit is not None and refit.test else None
 
 
 def _measured_on(dataset: DatasetRecord, refit: Refit | None, *, tested: bool) -> str:

@@ -60,7 +60,7 @@ def write(network: InferenceNetwork, batches: Sequence[Tensor], folder: Path) ->
 
 
 def _quantise(whole: Path, ready: Path, quantised: Path, batches: Sequence[Tensor]) -> None:
-    """Turn the file ``whole`` into ``found``; ``ready`` is ``whole`` with its constants folded and its shapes known."""
+    """Quantise the file ``whole`` into ``quantised``; ``ready`` is it with constants folded and shapes inferred."""
     kit: Any = import_module(f"{_RUNTIME}.quantization")
     prepare: Any = import_module(f"{_RUNTIME}.quantization.shape_inference")
     # Symbolic shapes are for transformers of texts, and need sympy.

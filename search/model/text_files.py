@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.data import conll_files, tabular, text_tables
+from search.data.files import text_of
 from search.data.texts import Text, Words
 from search.errors import DataError
 from search.model.folder import TextPreprocessing
@@ -64,12 +65,7 @@ def suffixes(preprocessing: TextPreprocessing) -> tuple[str, ...]:
 
 
 def _content(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
-    except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    return text_of(file, "").replace("\r\n", "\n")
 
 
 def _lines(file: Path, preprocessing: TextPreprocessing) -> Iterator[Found]:

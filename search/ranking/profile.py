@@ -34,8 +34,8 @@ _WARM, _RUNS = 3, 15
 
 
 @dataclass(frozen=True, slots=True)
-class Photographs:
-    """Labelled images to judge backbones on.
+class LabelledImages:
+    """Images on which backbones are judged.
 
     Attributes:
         name: identifies content, labels and choice of ``samples``.
@@ -69,7 +69,7 @@ class Profile:
     latency_ms: float
 
 
-def profile(pretrained: Pretrained, data: Photographs, precision: Precision, layers: int) -> Profile:
+def profile(pretrained: Pretrained, data: LabelledImages, precision: Precision, layers: int) -> Profile:
     """Return what ``pretrained`` makes of ``data``; each image goes through it once, and never again on this machine.
 
     Args:
@@ -167,7 +167,7 @@ def hash_of(texts: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
-def _batches(pretrained: Pretrained, data: Photographs, precision: Precision) -> Batches:
+def _batches(pretrained: Pretrained, data: LabelledImages, precision: Precision) -> Batches:
     """Return the images as validation sees them."""
     expected, size = pretrained.preprocessing, pretrained.chain.input_size
     resize = (expected.resize_for(size[0]), expected.resize_for(size[1]))
@@ -184,7 +184,7 @@ def _batches(pretrained: Pretrained, data: Photographs, precision: Precision) ->
     )
 
 
-def _rows(reader: _Reader, batches: Batches, data: Photographs, precision: Precision) -> Tensor:
+def _rows(reader: _Reader, batches: Batches, data: LabelledImages, precision: Precision) -> Tensor:
     """Return the reader's rows for all images, from the feature cache if it has them."""
     folder = data.folder / "features" if data.folder else None
     store = FeatureStore(precision.device, folder, memory_budget.budgets(precision.device, folder), torch.float32)

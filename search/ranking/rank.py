@@ -14,7 +14,7 @@ from search.errors import DataError, NotFoundError, UserError
 from search.ranking.estimators import estimators
 from search.ranking.estimators._base import Estimator
 from search.ranking.options import CostLimits, RankOptions
-from search.ranking.profile import Photographs, Profile, kept_in, profile
+from search.ranking.profile import LabelledImages, Profile, kept_in, profile
 from search.records.backbone_ranking import BackboneScore, Layer, Ranking, ordered
 from search.spec.load import load_spec
 from search.spec.study_spec import StudySpec
@@ -69,7 +69,7 @@ def rank_backbones(
         named += local_backbones()
     dataset = formats()[spec.data_format].load(spec.data, spec.base)
     samples = _chosen(dataset, options.images, spec.search.seed)
-    data = Photographs(
+    data = LabelledImages(
         samples, f"{dataset.fingerprint}-train-{len(samples)}-{spec.search.seed}", kept_in(kept=spec.training.cache)
     )
     backbone_scores: list[BackboneScore] = []
@@ -119,7 +119,7 @@ def local_backbones() -> Iterator[Backbone]:
 def _score(
     backbone: Backbone,
     spec: StudySpec,
-    data: Photographs,
+    data: LabelledImages,
     precision: Precision,
     chosen: dict[str, Estimator],
     options: RankOptions,

@@ -71,7 +71,7 @@ class Ranking:
 
     Attributes:
         titles: estimator -> its displayed name, in order.
-        standings: the best first, by mean rank over the estimators that score all.
+        backbone_scores: the best first, by mean rank over the estimators that score all.
         left_out: backbones that could not be scored, with the reason.
         tried: backbone -> best value of ``metric`` of trials in the store on this data.
     """

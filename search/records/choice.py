@@ -13,8 +13,8 @@ from search.records.uncertainty import PROPORTIONS, difference_error, one_sample
 _Z = 1.96
 PASSES = 3
 """Cost of training on a sample, in forward passes."""
-_EPOCHS_A_VIEW, _MOST_VIEWS = 3, 4
-"""How ``training.views: auto`` chooses views: so many epochs for each, so many views at most."""
+EPOCHS_A_VIEW, MOST_VIEWS = 3, 4
+"""How ``training.views`` is chosen by default: fewest epochs for each view, and most views."""
 _ALIKE = 1.2
 """Networks that compute at most this many times as much may have computed a trial's features."""
 
@@ -22,8 +22,8 @@ _ALIKE = 1.2
 def may_be_best(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
     """Return the search's best trial and those that validation cannot tell apart from it (95 %), ``most`` in all.
 
-    Each is a different candidate. If the standard error is unknown, any of the best ``most`` may be the best. In a
-    study of several objectives the front is the result, and there is nothing to choose.
+    Each is a different candidate; the winner so far is among them. If the standard error is unknown, any of the best
+    ``most`` may be the best. In a study of several objectives the front is the result, and there is nothing to choose.
     """
     likely: list[TrialRecord] = []
     samples = study.dataset.samples().get("val", 0)
@@ -35,6 +35,9 @@ def may_be_best(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
             likely.append(trial)
         if len(likely) == most or len(study.objectives) > 1:
             break
+    winner = study.best
+    if most > 1 and winner is not None and winner.candidate not in [other.candidate for other in likely]:
+        likely[most - 1 :] = [winner]
     return tuple(likely)
 
 
@@ -134,8 +137,8 @@ def _views_seconds(alike: Sequence[TrialRecord], trial: TrialRecord, epochs: flo
     runs = 0.0
     for split, account in (trial.extras.get("prefix") or {}).items():
         views = float(account.get("views") or 1)
-        if split == "train" and (views > 1 or planned < 2 * _EPOCHS_A_VIEW):
-            views = min(max(round(views * epochs / planned), 1), max(views, _MOST_VIEWS))
+        if split == "train" and (views > 1 or planned < 2 * EPOCHS_A_VIEW):
+            views = min(max(round(views * epochs / planned), 1), max(views, MOST_VIEWS))
         samples = (float(account.get("computed") or 0) + float(account.get("reused") or 0)) / len(trial.epochs)
         runs += views * samples
     return runs * max(map(_seconds_a_run, alike), default=0.0)

@@ -14,13 +14,19 @@ def choice_sentence(study: StudyRecord) -> str:
         metric, count = theme.metric_name(study.metric), study.dataset.samples().get("val", 0)
         return (
             f"{_name(ahead)} has {metric} {theme.number(ahead.value)}, which {count} validation {study.dataset.noun} "
-            f"cannot tell apart from the {theme.number(best.value)} of {_name(best)}; the latter wins, as candidates "
-            "of its kind (trained further, on larger maps) did better on other data."
+            f"cannot tell apart from the {theme.number(best.value)} of {_name(best)}; {_why(best, ahead)}."
         )
     if not chosen:
         return ""
     winner, *others = chosen
     metric = theme.metric_name(study.metric)
+    higher = next((one for one in others if study.is_better(one.mean, winner.mean)), None)
+    if higher is not None:
+        return (
+            f"Over {winner.trainings} trainings, the search's own and fresh ones, {_name(higher.trial)} has mean "
+            f"{metric} {theme.number(higher.mean)}, which validation cannot tell apart from the "
+            f"{theme.number(winner.mean)} of {_name(winner.trial)}; {_why(winner.trial, higher.trial)}."
+        )
     beaten = ", ".join(f"{theme.number(one.mean)} of {_name(one.trial)}" for one in others)
     same = [one for one in others if one.mean == winner.mean]
     why = " and the fewest parameters" * bool(same)
@@ -28,6 +34,12 @@ def choice_sentence(study: StudyRecord) -> str:
         f"{_name(winner.trial)} has the best mean{why} over {winner.trainings} trainings, the search's own and fresh "
         f"ones: {metric} {theme.number(winner.mean)} against {beaten}."
     )
+
+
+def _why(best: TrialRecord, ahead: TrialRecord) -> str:
+    if best.prior > ahead.prior:
+        return "the latter wins, as candidates of its kind (trained further, on larger maps) did better on other data"
+    return "the latter wins, as its calibrated loss is lower"
 
 
 def _name(trial: TrialRecord) -> str:

@@ -55,7 +55,7 @@ def with_epochs_run(study: StudyRecord, counts: Mapping[int, int]) -> StudyRecor
 
 
 def with_details(study: StudyRecord, details: Mapping[int, TrialRecord]) -> StudyRecord:
-    """Return ``study`` with the full trials ``found`` in place of their outlines, curves and counts kept."""
+    """Return ``study`` with ``details``, full trials by number, in place of outlines; curves and counts stay."""
     trials = tuple(
         replace(details[trial.number], epochs=trial.epochs, extras={**details[trial.number].extras, **trial.extras})
         if trial.number in details
@@ -66,7 +66,7 @@ def with_details(study: StudyRecord, details: Mapping[int, TrialRecord]) -> Stud
 
 
 def with_curves(study: StudyRecord, curves: Mapping[int, tuple[EpochRecord, ...]]) -> StudyRecord:
-    """Return ``study`` with the curves ``found``."""
+    """Return ``study`` with ``curves``, the epochs of trials by number."""
     trials = tuple(
         replace(trial, epochs=curves[trial.number]) if trial.number in curves else trial for trial in study.trials
     )

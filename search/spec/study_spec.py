@@ -59,7 +59,7 @@ class StudySpec:
         return self.wanted or goals(self.objective, None, None, None, tasks()[self.task].directions)
 
     def to_json(self) -> dict[str, Json]:
-        """Return the whole spec as plain data; ``from_data`` reads it back."""
+        """Return the whole spec as plain data; ``load.from_data`` reads it back."""
         data = {"format": self.data_format} | plain(self.data)
         search = plain(self.search)
         return {

@@ -29,7 +29,7 @@ SHORTEST = 8
 """Fewest tokens: a pair of texts needs some besides the three that separate them."""
 _MANY = 0.05
 """Share of training texts that may be truncated without a warning."""
-_MANY_UNKNOWN, _ALL_UNKNOWN = 0.3, 0.9
+_MANY_UNKNOWN, _ALL_UNKNOWN = 0.2, 0.9
 """Shares of unknown tokens above which a study warns, and is refused."""
 TOKENIZER = "tokenizer"
 """Folder in a finished model: the tokenizer's files, and ``config.json``, which describes the backbone."""

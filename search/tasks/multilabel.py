@@ -108,7 +108,7 @@ class MultilabelEvaluator(StoredOutputs):
 
     def _precisions(self, outputs: Tensor, targets: Tensor) -> dict[int, float]:
         """Return the average precision of each label that some sample has; for others it is undefined."""
-        # Takes two seconds of CPU to load, which only this task needs.
+        # Loading it takes two seconds of CPU; only this task needs it.
         from torchmetrics.functional.classification import binary_average_precision  # noqa: PLC0415
 
         scores, there = outputs.sigmoid(), (targets > 0.5).long()

@@ -27,7 +27,7 @@ def moving_average(network: nn.Module, optimizer: torch.optim.Optimizer, steps: 
 
 
 class MovingAverage(AveragedModel):
-    """An exponential moving average that looks at what changes alone: parameters that learn, and statistics.
+    """An exponential moving average of only what changes: parameters that learn, and batch-norm statistics.
 
     PyTorch's own walks through all modules of both networks, which takes a tenth of a step where few units learn.
 

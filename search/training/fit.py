@@ -19,11 +19,11 @@ from search.tasks._base import Task
 from search.training import checkpoint as files
 from search.training.averaging import moving_average
 from search.training.balance import weighted
+from search.training.batch_norm_statistics import recalibrate
 from search.training.compiling import Compiled, Mode
 from search.training.epoch import Batch, Forward, LeaveError, Penalties, Step, train, validate, whole
 from search.training.out_of_memory import MicroBatches
 from search.training.precision import Precision
-from search.training.statistics import recalibrate
 
 Optimizer = torch.optim.Optimizer
 Schedule = torch.optim.lr_scheduler.LRScheduler
@@ -105,7 +105,7 @@ class TrainingPlan:
     backbone: str = ""
 
     def has_waited(self, epoch: int, best: EpochRecord | None) -> bool:
-        """Return whether training ends after ``epoch`` for want of a better one than ``best``."""
+        """Return whether patience runs out after ``epoch``, the best one so far being ``best``."""
         return self.validates and best is not None and 0 < self.patience <= epoch - best.epoch
 
     def loss(self, outputs: Any, targets: Any) -> Tensor:
@@ -139,7 +139,7 @@ class TrainingResult:
 
 
 def waited(best: EpochRecord) -> str:
-    """Return in words that training ended for want of a better epoch than ``best``."""
+    """Return in words why training ended early: no epoch after ``best`` was better."""
     return f"no better one since epoch {best.epoch}"
 
 

@@ -17,7 +17,7 @@ from spaces.networks.build import Network, as_network, penalised, penalties
 def optimize(
     network: Network, recipe: Optimizer, penalty: Penalty, steps: int
 ) -> tuple[torch.optim.Optimizer, LambdaLR]:
-    """Return an optimiser of what learns in ``network``, and a schedule to step after each of ``steps`` steps.
+    """Return an optimiser of the parameters that learn, and a schedule to advance after each of ``steps`` steps.
 
     Each unit's learning rate is ``layer_decay`` times that of the next unit. Decoupled weight decay, if the penalty is
     ``decay``, spares norm layers and biases unless asked otherwise.

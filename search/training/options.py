@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from search.records.choice import EPOCHS_A_VIEW, MOST_VIEWS
+
 _STEPS, _LEAST, _MOST = 240, 5, 30
-_VIEWS, _PASSES = 4, 3
 _SHORTER = 2 / 3
 """Factor by which training is shorter if everything learns: such a step costs at least three times as much."""
 
@@ -89,11 +90,11 @@ class TrainingOptions:
         Computing a view costs at most a forward pass, a third of a training pass: a thirtieth of the study's passes
         in views is about 1 % of its cost; 2 at least, or 4 at most. Twenty gave no better networks than 4 to 8
         (MobileNetV2, last stage, 120 to 160 images), and the first trials of a study pay for all. A view that serves
-        less than ``_PASSES`` epochs costs a short training more than it teaches.
+        fewer than ``EPOCHS_A_VIEW`` epochs costs a short training more than it teaches.
 
         Args:
             trials: of the study, each of ``most`` epochs.
         """
         if self.views is not None:
             return min(self.views, epochs)
-        return min(max(most * trials // 30, 2), max(epochs // _PASSES, 1), _VIEWS)
+        return min(max(most * trials // 30, 2), max(epochs // EPOCHS_A_VIEW, 1), MOST_VIEWS)

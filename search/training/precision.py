@@ -16,7 +16,7 @@ from spaces.heads import Maps
 
 N = TypeVar("N", bound=nn.Module)
 _BF16_UNITS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-"""Functions of ``torch.cpu`` that tell a processor's features; there are no public ones."""
+"""Functions of ``torch.cpu`` that report a processor's features; there are no public ones."""
 _FAST_KERNEL = 3
 """Largest kernel of depthwise convolutions whose backward pass is no slower in bf16 than in float32."""
 
@@ -61,7 +61,7 @@ class Precision:
 
 
 class _Detours(TorchFunctionMode):
-    """Lead around what is many times slower in bf16 than in float32 on a CPU, or wrong there (torch 2.11 to 2.14).
+    """Works around what is many times slower in bf16 than in float32 on a CPU, or wrong there (torch 2.11 to 2.14).
 
     The backward pass of a depthwise convolution with a stride (5 times slower), with a kernel larger than 3x3 (2 to 4
     times) or with dilation (the gradient of its weights holds what happened to lie in memory); activations in place (3

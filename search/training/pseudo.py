@@ -18,7 +18,7 @@ _PURPOSE = 3
 
 @dataclass(slots=True, kw_only=True)
 class PseudoLabelled:
-    """Batches of labelled images, each with some that the network has labelled itself beside them.
+    """Batches of labelled images, each joined by images that the network has labelled itself.
 
     At the beginning of every epoch but the first the network labels all unlabelled images as they are; those whose
     class is at least ``threshold`` probable are learnt from, augmented, in this epoch. (Pseudo-Label, Lee 2013;
@@ -30,7 +30,7 @@ class PseudoLabelled:
     Attributes:
         labelled: batches with class indices or class probabilities.
         plain: the unlabelled images as validation would see them; ``varied`` the same, augmented.
-        used: how many were sure enough, epoch by epoch, for the trial's record.
+        used: how many were confident enough in each epoch, for the trial's record.
     """
 
     labelled: Loader

@@ -36,7 +36,7 @@ class StackedHead:
 
     Attributes:
         network: every unit frozen; its head is what learns.
-        course: its epochs, seed, objective and callbacks; batches and precision are the first member's.
+        plan: its epochs, seed, objective and callbacks; batches and precision are the first member's.
         recipe, penalty: what ``plan.optimize`` and ``plan.penalties`` are made of.
     """
 
@@ -58,7 +58,7 @@ def can_stack(network: Network) -> bool:
 
 @dataclass(slots=True)
 class Seat:
-    """A member's place in a stack, with what is its own there: random numbers and schedule."""
+    """A member's place in a stack, with its own random numbers and schedule."""
 
     member: StackedHead
     generator: torch.Generator = field(init=False)

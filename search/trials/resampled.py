@@ -18,7 +18,7 @@ def fresh_seed(study_seed: int, purpose: str) -> int:
 
 
 def resampled(runtime: StudyRuntime, part: Resampled, candidate: Candidate, seed: int) -> StudyRuntime:
-    """Return ``runtime`` with the data split as ``found``; its images are not decoded again for every split.
+    """Return ``runtime`` with its data split as in ``part``; images are not decoded again for every split.
 
     The augmented views that a study's trials share are drawn from ``seed`` here, so that a fresh seed renews them too.
     """

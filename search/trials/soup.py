@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from search.records.study import Verdict
 from search.runtime.study_runtime import StudyRuntime
+from search.training.batch_norm_statistics import recalibrate
 from search.training.fit import TrainingPlan, TrainingResult
 from search.training.out_of_memory import MicroBatches
-from search.training.statistics import recalibrate
 from search.trials.attempt import Attempt, AttemptSettings
 from spaces.candidate import Candidate
 

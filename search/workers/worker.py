@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from search.artifacts.stores import ArtifactStore, Folder, gone
@@ -78,11 +79,8 @@ def open_context(
         artifact_store: where checkpoints go, ``folder`` by default; ``key`` marks those of this study.
     """
     spec = runtime.spec
-    patience = patience_of(engine)
+    insisting = partial(insist, patience=patience_of(engine))
     url, proxy = options.storage, options.placement.proxy
-
-    def insisting(call: Callable[[], object], name: str) -> object:
-        return insist(call, name, patience)
 
     def prepare(optunas: Engine) -> None:
         tune(optunas)
@@ -92,7 +90,7 @@ def open_context(
         open_tables = migrate.exclusive(engine)(
             lambda: optuna_storage.open_storage(str_url(url), optuna_options(url), prepare, insisting)
         )
-        storage = insist(open_tables, "Optuna's tables", patience)
+        storage = insisting(open_tables, "Optuna's tables")
     else:
         storage = optuna_storage.open_proxy(proxy, insisting)
     history = StudyHistory(engine, spec.name, spec.objective)

@@ -18,11 +18,15 @@ def sources() -> dict[str, Source]:
 def resolve(name: str) -> Backbone:
     """Return the backbone called ``name``: ``torchvision:mobilenet_v2``, or ``mobilenet_v2`` for short.
 
+    A name may also begin with one of a source's ``addresses``, as in ``hf-hub:timm/resnet18.a1_in1k``.
+
     Raises:
         BackboneError: no such network (suggests the nearest names), or its source is not installed.
     """
     wanted, _, rest = name.partition(":")
     chosen = sources()
+    if addressed := next((source for source in chosen.values() if rest and wanted in source.addresses), None):
+        wanted, rest = addressed.name, name
     if rest:
         if wanted not in chosen:
             raise BackboneError(f"unknown source of backbones {wanted!r}; known: {', '.join(chosen)}")

@@ -259,12 +259,14 @@ class Source(ABC):
         rank: sources of a lower rank are asked first for a name without its source.
         is_open: whether there may be more networks than it can list, such as those on a hub; ``open`` finds out.
         about: one readable line on its networks, if they are not obvious.
+        addresses: other words before a colon that lead to this source; ``open`` is given the whole name.
     """
 
     name: ClassVar[str]
     about: ClassVar[str] = ""
     rank: ClassVar[int] = 1
     is_open: ClassVar[bool] = False
+    addresses: ClassVar[tuple[str, ...]] = ()
 
     def requirement(self) -> str:
         """Return the command that installs what this source needs; empty when it is there."""

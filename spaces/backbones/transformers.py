@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,20 @@ from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
 from spaces.backbones._state_dicts import check_numbers
 from spaces.errors import BackboneError, WeightsError
 
-# Types of models whose encoder has a file in spaces/families, with the modalities they read.
-_TEXTS = ("bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "albert", "gpt2")
 _IMAGES = ("vit",)
-_BLANKS = ("roberta", "gpt2")
+"""Types of models that read images and have a file in spaces/families."""
+_BLANKS = ("roberta", "gpt2", "modernbert", "eurobert", "deberta")
+"""Types whose tokens include the blank before a word."""
+_AFTER_PADDING = (
+    "roberta",
+    "xlm-roberta",
+    "mpnet",
+    "camembert",
+    "xlm-roberta-xl",
+    "roberta-prelayernorm",
+    "data2vec-text",
+)
+"""Types that number positions after the id of padding."""
 _INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
 _FOREIGN = ("architectures", "torch_dtype", "auto_map", "attn_implementation", "quantization_config", "kernel_config")
 """Entries of a ``config.json`` that are ignored: they lead to foreign code, or to other numbers."""
@@ -49,13 +60,14 @@ class TransformersBackbone(Backbone):
         config = _config(name, folder)
         self._config = config
         kind = config.get("model_type")
-        if kind not in (*_TEXTS, *_IMAGES):
+        if kind not in _IMAGES and not _reads_texts(config):
             raise BackboneError(
-                f"transformers:{name} is of type {kind!r}; those that can be cut: {', '.join((*_TEXTS, *_IMAGES))}"
+                f"transformers:{name} is of type {kind!r}; looked for one tower of layers that reads texts (with a "
+                f"vocab_size, no decoder beside an encoder), or for {', '.join(_IMAGES)}"
             )
         self._folder = folder
         self.name, self.label = f"transformers:{name}", name.rstrip("/").rpartition("/")[2]
-        self.reads = "tokens" if kind in _TEXTS else "images"
+        self.reads = "images" if kind in _IMAGES else "tokens"
 
     @cached_property
     def parameters(self) -> int | None:  # type: ignore[override]  # read once asked for
@@ -79,8 +91,8 @@ class TransformersBackbone(Backbone):
     def usual_size(self) -> tuple[int, int]:
         """Tokens of a usual text as ``(1, T)``, or height and width of a usual image."""
         if self.reads == "tokens":
-            most = self._config.get("max_position_embeddings", self._config.get("n_positions", 512))
-            return (1, min(128, int(most)))
+            most = self._config.get("max_position_embeddings", self._config.get("n_positions"))
+            return (1, min(128, int(most or 512)))
         side = self._image().crop
         return (side, side)
 
@@ -137,7 +149,7 @@ class TransformersBackbone(Backbone):
             BackboneError: the model does not carry one, or its files are damaged.
         """
         where = self._folder if self._folder is not None else self._repository
-        # Their tokens include the blank before a word, which a list of words has lost.
+        # A list of words has lost the blanks between them.
         options = {"add_prefix_space": True} if words and self._config.get("model_type") in _BLANKS else {}
         try:
             with _quiet():
@@ -172,9 +184,8 @@ class TransformersBackbone(Backbone):
     def _check(self, config: Any, input_size: tuple[int, int]) -> None:
         if self.reads == "images":
             return
-        # RoBERTa and MPNet number positions after the id of padding.
-        offset = 1 + config.pad_token_id if config.model_type in ("roberta", "xlm-roberta", "mpnet") else 0
-        most = config.max_position_embeddings - offset
+        offset = 1 + config.pad_token_id if config.model_type in _AFTER_PADDING else 0
+        most = (getattr(config, "max_position_embeddings", None) or input_size[1] + offset) - offset
         if input_size[1] > most or input_size[1] < 1:
             raise WeightsError(f"{self.name} takes texts of 1 to {most} tokens, got {input_size[1]}")
 
@@ -246,9 +257,25 @@ def _packaged() -> dict[str, Path]:
     return {
         name: folder
         for name, folder in files.packaged_folders("config.json")
-        if _json(folder / "config.json").get("model_type") in (*_TEXTS, *_IMAGES)
-        and any((folder / file).is_file() for file in _FILES)
+        if _is_known(_json(folder / "config.json")) and any((folder / file).is_file() for file in _FILES)
     }
+
+
+def _is_known(config: dict[str, Any]) -> bool:
+    """Return whether a model of a package is of a kind that can be cut, judged without its library, which is slow."""
+    tower = "vocab_size" in config and not config.get("is_encoder_decoder")
+    return config.get("model_type") in _IMAGES or ("model_type" in config and tower)
+
+
+def _reads_texts(config: dict[str, Any]) -> bool:
+    """Return whether a description is of one tower of layers that reads texts."""
+    try:
+        described = _package().AutoConfig.for_model(str(config.get("model_type")))
+        known = type(described) in _package().AutoModel._model_mapping
+    except (ValueError, KeyError, ImportError):
+        return False
+    several = config.get("is_encoder_decoder", getattr(described, "is_encoder_decoder", False))
+    return known and hasattr(described, "vocab_size") and not several
 
 
 def _config(name: str, folder: Path | None) -> dict[str, Any]:
@@ -289,7 +316,8 @@ def _model(config: Any) -> Any:
 
 def _without_pooler(config: Any) -> dict[str, bool]:
     """Return the option that leaves the pooler out, for the models that have one."""
-    return {} if config.model_type in ("distilbert", "gpt2") else {"add_pooling_layer": False}
+    options = signature(_model(config).__init__).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in options else {}
 
 
 @contextmanager

@@ -24,6 +24,8 @@ from spaces.errors import ChainError
 
 PRETRAINED_SIDE = "pretrained_side"
 """Fact of a chain of images: side in pixels of those that its weights were trained on."""
+POOL = "pool"
+"""Fact of a chain: the name of the last unit if it is a pool with weights of its own, which another may replace."""
 _MANY = 16
 """Fewest layers of a network that is cut again, for its input size only, if one unit holds most of them."""
 
@@ -180,8 +182,11 @@ def cut(
     top = submodule(classifier, root) if classifier else None
     if top is None:
         check_headless(units[-1].module, network)
+    known = dict(facts or {})
+    if top is None and _is_pool(groups[-1], root):
+        known[POOL] = names[-1]
     aliases, unused = _besides(network, (*(unit.module for unit in units), *filter(None, (top,))))
-    return Chain(units, top, input_size, facts=dict(facts or {}), aliases=aliases, unused=unused)
+    return Chain(units, top, input_size, facts=known, aliases=aliases, unused=unused)
 
 
 def _is_lumped(groups: Sequence[Sequence[fx.Node]], network: nn.Module) -> bool:
@@ -225,7 +230,10 @@ def _besides(network: nn.Module, modules: Sequence[nn.Module]) -> tuple[dict[str
 
 
 def _join(parts: list[Segment], network: nn.Module) -> list[list[fx.Node]]:
-    """Join fragments to their unit: norms and activations to the preceding one, flattening to the next."""
+    """Join fragments to their unit: norms and activations to the preceding one, flattening to the next.
+
+    A pool whose norm ends the network is a unit of its own.
+    """
     groups: list[list[fx.Node]] = []
     held: list[fx.Node] = []
     for index, segment in enumerate(parts):
@@ -239,9 +247,17 @@ def _join(parts: list[Segment], network: nn.Module) -> list[list[fx.Node]]:
             held.extend(segment.nodes)
         else:
             groups[-1].extend(segment.nodes)
-    if held:
-        groups[-1].extend(held) if groups else groups.append(held)
+    if held and groups and not _holds_norm(held, network):
+        groups[-1].extend(held)
+    elif held:
+        groups.append(held)
     return groups
+
+
+def _is_pool(nodes: Sequence[fx.Node], network: nn.Module) -> bool:
+    """Return whether these nodes, the last unit's, have no weights but those of norms."""
+    weighted = [module for module in modules_of(nodes, network) if any(True for _ in module.parameters())]
+    return bool(weighted) and all(map(is_norm_layer, weighted))
 
 
 def _starts_linear(segment: Segment, network: nn.Module) -> bool:

@@ -20,7 +20,8 @@ from torch.utils.flop_counter import flop_registry
 from spaces.chains.chain import Chain, Unit
 from spaces.chains.signature import Remembered, signature
 from spaces.chains.tracing import is_residual
-from spaces.errors import ProbeError
+from spaces.errors import ProbeError, SurgeryError
+from spaces.patches import patch_grid, prefix_tokens
 
 Shape = tuple[int, ...]
 # A shape that does not fit is a result here, not a fault: torch would log each with its traceback.
@@ -271,9 +272,11 @@ def _is_named(unit: Unit, chain: Chain, fact: str) -> bool:
 
 def _reduction(chain: Chain, shape: Shape, before: int) -> int:
     if len(shape) == 2 and len(chain.input_shape) == 3 and shape[0] > 1:
-        # Tokens of image patches: the distance between patches.
-        patches = shape[0] - (chain.facts.get("class_token") is not None)
-        return max(round(math.sqrt(math.prod(chain.input_size) / patches)), 1)
+        try:
+            rows, _ = patch_grid(shape[0], chain.input_size, prefix_tokens(chain.facts))
+        except SurgeryError:
+            return before
+        return max(round(chain.input_size[0] / rows), 1)
     if len(shape) != 3:
         return before
     height = shape[0] if is_channels_last(chain, shape) else shape[1]

@@ -55,6 +55,17 @@ def check_choices(name: str, given: Sequence[Any], allowed: Sequence[Any] | None
                 raise ValueError(f"{name}: expected one of {', '.join(map(str, allowed))}, got {choice!r}")
 
 
+def check_numbers(name: str, given: Sequence[float], low: float, high: float | None = None) -> None:
+    """Check a list of numbers of a study file.
+
+    Raises:
+        ValueError: it is empty, or has a duplicate or a number that is not finite or outside ``low..high``.
+    """
+    check_choices(name, given)
+    for number in given:
+        check_number(name, number, low, high)
+
+
 _MOST = 1 << 16
 
 

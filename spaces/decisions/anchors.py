@@ -9,7 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
-from spaces.decisions._checks import check_choices, check_number, read_choice, read_fields, read_number
+from spaces.decisions._checks import check_choices, check_numbers, read_choice, read_fields, read_number
 from spaces.decisions._prior import mostly
 
 SOURCES = ("usual", "data")
@@ -50,10 +50,8 @@ class Range:
 
     def __post_init__(self) -> None:
         check_choices("anchors.sources", self.sources, SOURCES)
-        check_choices("anchors.scales", self.scales)
+        check_numbers("anchors.scales", self.scales, 0.05, 20)
         check_choices("anchors.ratios", self.ratios, tuple(RATIOS))
-        for scale in self.scales:
-            check_number("anchors.scales", scale, 0.05, 20)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
-from spaces.decisions._checks import check_choices, check_number, read_number
+from spaces.decisions._checks import check_numbers, read_number
 from spaces.decisions._prior import mostly
 from spaces.decisions._trainable import learns
 
@@ -25,9 +25,7 @@ class Range:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        check_choices("auxiliary_loss.weights", self.weights)
-        for weight in self.weights:
-            check_number("auxiliary_loss.weights", weight, 0, _MOST)
+        check_numbers("auxiliary_loss.weights", self.weights, 0, _MOST)
 
 
 class AuxiliaryLoss(Decision[float]):

@@ -9,7 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
-from spaces.decisions._checks import check_choices, check_number, read_fields, read_number
+from spaces.decisions._checks import check_numbers, read_fields, read_number
 from spaces.decisions._prior import mostly
 from spaces.detector import pretrained_detector
 
@@ -34,12 +34,8 @@ class Range:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        check_choices("box_head.widths", self.widths)
-        check_choices("box_head.depths", self.depths)
-        for width in self.widths:
-            check_number("box_head.widths", width, 8, 8192)
-        for depth in self.depths:
-            check_number("box_head.depths", depth, 1, 8)
+        check_numbers("box_head.widths", self.widths, 8, 8192)
+        check_numbers("box_head.depths", self.depths, 1, 8)
 
 
 @dataclass(frozen=True, slots=True)

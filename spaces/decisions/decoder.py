@@ -15,7 +15,7 @@ from spaces.decisions._prior import mostly
 from spaces.decoders import decoders
 from spaces.decoders._base import DecoderChoice
 from spaces.errors import SurgeryError
-from spaces.heads import patch_grid
+from spaces.patches import patch_grid, prefix_tokens
 
 _MOST_LAYERS = 4
 
@@ -61,7 +61,7 @@ class DecoderDecision(Decision[DecoderChoice]):
             return NotApplicable("no unit of the backbone gives feature maps or tokens of patches")
         if len(maps[-1].out_shape) == 2:
             try:
-                patch_grid(maps[-1].out_shape[0], chain.input_size)
+                patch_grid(maps[-1].out_shape[0], chain.input_size, prefix_tokens(chain.facts))
             except SurgeryError as error:
                 return NotApplicable(str(error))
         levels = len({facts.reduction for facts in maps})

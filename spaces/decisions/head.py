@@ -8,17 +8,27 @@ from typing import ClassVar
 
 from spaces.candidate import Json
 from spaces.chains import probe
-from spaces.chains.chain import Chain
+from spaces.chains.chain import POOL, Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_choices, check_number, check_range, read_choice, read_fields, read_number
 from spaces.decisions._prior import mostly
 from spaces.detector import pretrained_detector
-from spaces.errors import CandidateError
-from spaces.heads import ACTIVATIONS, MAP_POOLINGS, TEXT_POOLINGS, TOKEN_POOLINGS, Features, HeadChoice, Tap
+from spaces.errors import CandidateError, SurgeryError
+from spaces.heads import (
+    ACTIVATIONS,
+    MAP_POOLINGS,
+    OWN_POOLING,
+    TEXT_POOLINGS,
+    TOKEN_POOLINGS,
+    Features,
+    HeadChoice,
+    Tap,
+)
+from spaces.patches import patch_grid, prefix_tokens
 
 _MOST_HIDDEN = 3
 _PLAIN = HeadChoice()
-_POOLINGS = tuple(dict.fromkeys((*MAP_POOLINGS, *TOKEN_POOLINGS, *TEXT_POOLINGS)))
+_POOLINGS = tuple(dict.fromkeys((OWN_POOLING, *MAP_POOLINGS, *TOKEN_POOLINGS, *TEXT_POOLINGS)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +39,13 @@ class Range:
         hidden: most hidden layers; ``widths`` numbers of neurons of each.
         pooling: of feature maps (``avg``, ``max``, ``avgmax``, ``gem``), of tokens (``cls``, ``mean``,
             ``attention``) or of texts (``max`` too; ``cls`` is the last token of a decoder, also called ``last``);
-            those that do not fit the backbone are ignored. By default a usual few.
+            ``pretrained`` is the network's own pool, if that has weights. Those that do not fit the backbone are
+            ignored. By default a usual few.
     """
 
     hidden: int = 2
     widths: tuple[int, ...] = (64, 128, 256, 512)
-    pooling: tuple[str, ...] = ("avg", "max", "avgmax", "cls", "mean")
+    pooling: tuple[str, ...] = (OWN_POOLING, "avg", "max", "avgmax", "cls", "mean")
     norm: tuple[bool, ...] = (False, True)
     activation: tuple[str, ...] = ("relu",)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -70,7 +81,7 @@ class Head(Decision[HeadChoice]):
         return _choices(chain, choices.within)
 
     def baseline(self, chain: Chain) -> HeadChoice:
-        return HeadChoice(pooling=next(iter(features_of(chain).poolings), MAP_POOLINGS[0]))
+        return HeadChoice(pooling=next(iter(_poolings(chain)), MAP_POOLINGS[0]))
 
     def extremes(self, choices: Choices, chain: Chain) -> tuple[HeadChoice, HeadChoice]:
         within = choices.within
@@ -112,9 +123,9 @@ class Head(Decision[HeadChoice]):
         return params | ({"head.activation": value.activation} if value.widths else {})
 
     def settle(self, value: HeadChoice, chain: Chain) -> HeadChoice:
-        features = features_of(chain)
+        features = features_of(_without_pool(chain))
         single = len(features.shape) == 3 and _positions(features) == 1
-        pooling = value.pooling if value.pooling in features.poolings else self.baseline(chain).pooling
+        pooling = value.pooling if value.pooling in _poolings(chain) else self.baseline(chain).pooling
         return replace(
             value,
             pooling="avg" if single and pooling == "max" else pooling,
@@ -123,13 +134,13 @@ class Head(Decision[HeadChoice]):
         )
 
     def apply(self, chain: Chain, value: HeadChoice) -> Chain:
-        return chain
+        return chain if value.pooling == OWN_POOLING else _without_pool(chain)
 
     def words(self, value: HeadChoice, chain: Chain) -> str:
         plain = self.baseline(chain)
         parts = [str(width) for width in value.widths]
         text = f"head {' -> '.join((*parts, 'classes'))}" if parts else ""
-        pooling = f"{value.pooling} pooling" if value.pooling != plain.pooling and features_of(chain).poolings else ""
+        pooling = f"{value.pooling} pooling" if value.pooling != plain.pooling and _poolings(chain) else ""
         return ", ".join(filter(None, (pooling, "layer norm" if value.norm else "", text)))
 
     def dump(self, value: HeadChoice) -> Json:
@@ -155,13 +166,25 @@ class Head(Decision[HeadChoice]):
 
 
 def _choices(chain: Chain, within: Range) -> Choices:
-    features = features_of(chain)
-    possible = features.poolings
+    features, possible = features_of(_without_pool(chain)), _poolings(chain)
     # In a decoder, the last token represents the whole text.
     named = ["last" if features.causal and kind == "cls" else kind for kind in within.pooling]
     fitting = tuple(dict.fromkeys(kind for kind in named if kind in possible)) or possible[:1]
-    tokens = bool(possible) and possible[0] in TEXT_POOLINGS
-    return Choices(within, fitting, "head.token_pooling" if tokens else "head.pooling")
+    own, tokens = OWN_POOLING in possible, bool(possible) and possible[-1] in TEXT_POOLINGS
+    return Choices(within, fitting, "head.pool" if own else "head.token_pooling" if tokens else "head.pooling")
+
+
+def _without_pool(chain: Chain) -> Chain:
+    """Return ``chain`` without the network's own pool, if it ends in that."""
+    if not chain.units or chain.units[-1].name != chain.facts.get(POOL):
+        return chain
+    return replace(chain, units=chain.units[:-1], dropped=chain.dropped + 1)
+
+
+def _poolings(chain: Chain) -> tuple[str, ...]:
+    """Return the poolings for the end of ``chain``, the network's own first; none if it ends in a vector."""
+    rest = _without_pool(chain)
+    return (*((OWN_POOLING,) if rest is not chain else ()), *features_of(rest).poolings)
 
 
 def _positions(features: Features) -> int:
@@ -179,9 +202,23 @@ def features_of(chain: Chain) -> Features:
         shape,
         probe.is_channels_last(chain, shape),
         int(str(token)) if is_tokens and token is not None else None,
+        registers=_registers(chain, shape) if is_tokens else 0,
         masked=is_tokens and bool(chain.facts.get("masked")),
         causal=is_tokens and bool(chain.facts.get("causal")),
     )
+
+
+def _registers(chain: Chain, shape: tuple[int, ...]) -> int:
+    """Return the tokens between class token and patches in an output of ``shape``: some networks add theirs late."""
+    prefix = prefix_tokens(chain.facts)
+    registers = prefix - (chain.facts.get("class_token") is not None)
+    if registers < 1:
+        return 0
+    try:
+        rows, columns = patch_grid(shape[0], chain.input_size, prefix)
+    except SurgeryError:
+        return 0
+    return registers if shape[0] - rows * columns == prefix else 0
 
 
 def attachment(chain: Chain) -> Features:
@@ -194,7 +231,7 @@ def attachment(chain: Chain) -> Features:
         shape = unit.out_shape
         if len(shape) in (2, 3):
             flat = probe.is_channels_last(chain, shape)
-            found[unit.name] = Tap(index, unit.name, unit.reduction, shape, flat)
+            found[unit.name] = Tap(index, unit.name, unit.reduction, shape, flat, prefix_tokens(chain.facts))
     last = {tap.reduction: tap for tap in found.values()}
     taps = tuple(sorted(last.values(), key=lambda tap: tap.unit))
     detector = pretrained_detector(chain.facts)

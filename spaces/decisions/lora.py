@@ -9,7 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain, Unit
 from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, nearest
-from spaces.decisions._checks import check_choices, check_number, check_range, read_fields, read_number
+from spaces.decisions._checks import check_choices, check_numbers, check_range, read_fields, read_number
 from spaces.decisions._prior import Categorical
 from spaces.decisions._stages import EVERYWHERE, NOWHERE, narrowest_stage, stage_meant, stage_words, stages, units_at
 from spaces.errors import CandidateError
@@ -34,9 +34,7 @@ class Range:
     def __post_init__(self) -> None:
         check_choices("lora.ranks", self.ranks)
         check_range("lora.ranks", min(self.ranks), None, least=1)
-        check_choices("lora.scales", self.scales)
-        for scale in self.scales:
-            check_number("lora.scales", scale, 1e-6)
+        check_numbers("lora.scales", self.scales, 1e-6)
 
 
 OFF = 0.7

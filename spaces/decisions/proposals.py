@@ -9,7 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
-from spaces.decisions._checks import check_choices, check_number, read_number
+from spaces.decisions._checks import check_numbers, read_number
 from spaces.decisions._prior import mostly
 from spaces.detector import pretrained_detector
 
@@ -24,9 +24,7 @@ class Range:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        check_choices("proposals.kept", self.kept)
-        for count in self.kept:
-            check_number("proposals.kept", count, 1, 10000)
+        check_numbers("proposals.kept", self.kept, 1, 10000)
 
 
 @dataclass(frozen=True, slots=True)

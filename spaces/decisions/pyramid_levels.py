@@ -10,7 +10,7 @@ from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
-from spaces.decisions._checks import check_choices, check_number, read_fields, read_number
+from spaces.decisions._checks import check_numbers, read_fields, read_number
 from spaces.detector import pretrained_detector
 
 
@@ -39,12 +39,8 @@ class Range:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        check_choices("pyramid_levels.finest", self.finest)
-        check_choices("pyramid_levels.extra", self.extra)
-        for stride in self.finest:
-            check_number("pyramid_levels.finest", stride, 1, 128)
-        for count in self.extra:
-            check_number("pyramid_levels.extra", count, 0, 3)
+        check_numbers("pyramid_levels.finest", self.finest, 1, 128)
+        check_numbers("pyramid_levels.extra", self.extra, 0, 3)
 
 
 class PyramidLevels(Decision[Levels]):

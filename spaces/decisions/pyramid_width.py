@@ -9,7 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
-from spaces.decisions._checks import check_choices, check_number, read_number
+from spaces.decisions._checks import check_numbers, read_number
 from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
 
@@ -24,9 +24,8 @@ class Range:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        check_choices("pyramid_width.widths", self.widths)
+        check_numbers("pyramid_width.widths", self.widths, 64, 2048)
         for width in self.widths:
-            check_number("pyramid_width.widths", width, 64, 2048)
             if width % 32:
                 raise ValueError(f"pyramid_width.widths: must be multiples of 32, got {width}")
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest, multiply_adds
-from spaces.decisions._checks import check_choices, check_number, read_number
+from spaces.decisions._checks import check_number, check_numbers, read_number
 from spaces.decisions._grids import rescale
 from spaces.decisions._prior import mostly
 from spaces.errors import CandidateError
@@ -31,9 +31,7 @@ class Range:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        check_choices("resolution.scales", self.scales)
-        for scale in self.scales:
-            check_number("resolution.scales", scale, 0.1, 4)
+        check_numbers("resolution.scales", self.scales, 0.1, 4)
         check_number("resolution.multiple", self.multiple, 1, 512)
         check_number("resolution.max_growth", self.max_growth, 1)
 

@@ -8,6 +8,7 @@ and padding stays out of attention and pooling however deep the chain is cut.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from operator import getitem
 from typing import Any
 
@@ -20,7 +21,8 @@ from spaces.errors import WeightsError
 IDS = torch.int64
 NO_PADDING = -1
 """Marks padding in the input of networks that have no token for it."""
-_SILENT = 1e4  # exp(-1e4) is 0 in every precision, and half precision can hold it
+SILENT = 1e4
+"""Taken from the scores of hidden tokens: exp(-1e4) is 0 in every precision, and half precision can hold it."""
 _OUTSIDE = ("position_ids", "token_type_ids")
 
 
@@ -31,14 +33,29 @@ def hidden_of(packed: Tensor) -> Tensor:
 
 def attention_bias(packed: Tensor) -> Tensor:
     """Return the mask added to attention scores, ``(N, 1, 1, T)``: zero for real tokens, very negative for padding."""
-    return ((packed[..., -1] - 1) * _SILENT)[:, None, None, :]
+    return ((packed[..., -1] - 1) * SILENT)[:, None, None, :]
 
 
 def causal_bias(packed: Tensor) -> Tensor:
     """Return a decoder's attention mask, ``(N, 1, T, T)``, added to scores: padding and later tokens are hidden."""
     tokens = packed.shape[1]
     ahead = torch.ones(tokens, tokens, dtype=packed.dtype, device=packed.device).triu(1)
-    return attention_bias(packed) - ahead * _SILENT
+    return attention_bias(packed) - ahead * SILENT
+
+
+def real_of(packed: Tensor) -> Tensor:
+    """Return which tokens are real (1) and which are padding (0), ``(N, T)``."""
+    return packed[..., -1]
+
+
+def places_of(tokens: Tensor) -> Tensor:
+    """Return the position of every token in its text, ``(1, T)``."""
+    return torch.arange(tokens.shape[1], device=tokens.device)[None]
+
+
+def without_padding(ids: Tensor) -> Tensor:
+    """Return ``ids`` with some valid token id in place of ``NO_PADDING``, so that the embedding can look it up."""
+    return ids.clamp(min=0)
 
 
 def packed_like(hidden: Tensor, packed: Tensor) -> Tensor:
@@ -49,6 +66,11 @@ def packed_like(hidden: Tensor, packed: Tensor) -> Tensor:
 def pack(hidden: Tensor, ids: Tensor, padding: int) -> Tensor:
     """Return the hidden states of the token ids ``(N, T)`` with their mask as the last channel."""
     return torch.cat([hidden, (ids != padding).to(hidden.dtype)[..., None]], dim=-1)
+
+
+def are_real(ids: Tensor, padding: int) -> Tensor:
+    """Return which of the token ids are no padding (1), as integers."""
+    return (ids != padding).long()
 
 
 def tokens_of(ids: Tensor, vocabulary: int) -> Tensor:
@@ -80,14 +102,17 @@ def embedding(network: nn.Module, paths: Sequence[str], padding: int) -> Unit:
     ids: one tensor carries both, and a single text stays the same.
     """
     vocabulary = segments(network)
+    accepted = signature(type(network.get_submodule(paths[0])).forward).parameters
 
     def draw(graph: fx.Graph, ids: fx.Node) -> fx.Node:
+        tokens = graph.call_function(without_padding, (ids,)) if padding == NO_PADDING else ids
+        given: dict[str, Any] = {}
         if vocabulary:
-            tokens = graph.call_function(tokens_of, (ids, vocabulary))
-            types = graph.call_function(segments_of, (ids, vocabulary))
-            node = graph.call_module(paths[0], (tokens,), {"token_type_ids": types})
-        else:
-            node = graph.call_module(paths[0], (ids,))
+            given["token_type_ids"] = graph.call_function(segments_of, (tokens, vocabulary))
+            tokens = graph.call_function(tokens_of, (tokens, vocabulary))
+        if "mask" in accepted:
+            given["mask"] = graph.call_function(are_real, (ids, padding))
+        node = graph.call_module(paths[0], (tokens,), given)
         for path in paths[1:]:
             node = graph.call_module(path, (node,))
         return graph.call_function(pack, (node, ids, padding))

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from operator import add
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from spaces.chains.chain import Chain
@@ -43,8 +42,8 @@ class Gpt2(Family):
 
 
 def _embed(graph: fx.Graph, ids: fx.Node) -> fx.Node:
-    words = graph.call_module("wte", (graph.call_function(without_padding, (ids,)),))
-    places = graph.call_module("wpe", (graph.call_function(places_of, (ids,)),))
+    words = graph.call_module("wte", (graph.call_function(_listed.without_padding, (ids,)),))
+    places = graph.call_module("wpe", (graph.call_function(_listed.places_of, (ids,)),))
     hidden = graph.call_module("drop", (graph.call_function(add, (words, places)),))
     return graph.call_function(_listed.pack, (hidden, ids, _listed.NO_PADDING))
 
@@ -59,16 +58,6 @@ def _block(path: str, norm: str = "") -> _listed.Draw:
         return graph.call_function(_listed.packed_like, (node, packed))
 
     return draw
-
-
-def without_padding(ids: Tensor) -> Tensor:
-    """Return ``ids`` with some valid token id in place of padding, so that the embedding can look it up."""
-    return ids.clamp(min=0)
-
-
-def places_of(ids: Tensor) -> Tensor:
-    """Return the position of every token in its text, ``(1, T)``."""
-    return torch.arange(ids.shape[1], device=ids.device)[None]
 
 
 family = Gpt2()

@@ -110,7 +110,7 @@ class Network(nn.Module):
         return self.head(tuple(_hooked(outputs[unit]) for unit in self.taps))
 
     def _through(self, features: Tensor, outputs: dict[int, Tensor]) -> Tensor:
-        """Run the units after the prefix on ``features`` and return their output; tapped outputs go into ``found``.
+        """Run the units after the prefix on ``features`` and return their output; tapped ones are added to ``outputs``.
 
         Units after the last tap are not run: their outputs are unused.
         """

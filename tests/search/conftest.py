@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -31,7 +31,24 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+Axe = Callable[..., list[dict[str, Any]]]
+
+
 @pytest.fixture(scope="session")
-def axe() -> Any:
-    """The checker of names, roles, headings, landmarks, contrast (https://github.com/dequelabs/axe-core)."""
-    return pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+def axe() -> Axe:
+    """Return a page's faults in names, roles, headings, landmarks, contrast (https://github.com/dequelabs/axe-core).
+
+    In the dark scheme only contrast is looked at: nothing else changes with it.
+    """
+    checker = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+
+    def look(page: Any, scheme: str, exclude: Sequence[str] = ()) -> list[dict[str, Any]]:
+        page.emulate_media(color_scheme=scheme)
+        rules = {"runOnly": ["color-contrast"]} if scheme == "dark" else {}
+        outside = {"exclude": [[one] for one in exclude]} if exclude else None
+        found: list[dict[str, Any]] = checker.run(page, outside, {"resultTypes": ["violations"], **rules}).response[
+            "violations"
+        ]
+        return found
+
+    return look

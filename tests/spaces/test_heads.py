@@ -6,7 +6,7 @@ from torch import nn
 
 from spaces import heads
 from spaces.errors import SurgeryError
-from spaces.heads import Features, HeadChoice, MapLayout, Tap, patch_grid
+from spaces.heads import Features, HeadChoice, MapLayout, Tap
 
 
 @pytest.mark.parametrize("kind", heads.MAP_POOLINGS)
@@ -74,27 +74,13 @@ def test_a_text_without_a_single_token_gives_numbers(kind: str) -> None:
     assert pooling(torch.cat([torch.randn(2, 6, 8), torch.zeros(2, 6, 1)], dim=-1)).isfinite().all()
 
 
-@pytest.mark.parametrize(
-    ("tokens", "size", "grid"),
-    [(197, (224, 224), (14, 14)), (1 + 4 + 256, (224, 224), (16, 16)), (24, (64, 96), (4, 6)), (25, (96, 64), (6, 4))],
-)
-def test_the_last_tokens_are_the_grid_of_patches(tokens: int, size: tuple[int, int], grid: tuple[int, int]) -> None:
-    assert patch_grid(tokens, size) == grid
-    assert Tap(0, "tokens", 16, (tokens, 8)).grid(size) == grid
-
-
-def test_tokens_that_are_not_a_grid_of_square_patches_are_refused() -> None:
-    with pytest.raises(SurgeryError, match="98 tokens are not a grid of square patches of an image of 224x224 pixels"):
-        patch_grid(98, (224, 224))
-
-
 def test_tokens_and_maps_of_both_layouts_become_maps() -> None:
     maps = torch.randn(2, 8, 4, 6)
     tokens = torch.cat([torch.randn(2, 5, 8), maps.flatten(2).transpose(1, 2)], dim=1)
     for tap, outputs in (
         (Tap(0, "map", 16, (8, 4, 6)), maps),
         (Tap(0, "map_last", 16, (4, 6, 8), channels_last=True), maps.permute(0, 2, 3, 1)),
-        (Tap(0, "tokens", 16, (29, 8)), tokens),
+        (Tap(0, "tokens", 16, (29, 8), prefix=5), tokens),
     ):
         assert tap.grid((64, 96)) == (4, 6)
         torch.testing.assert_close(MapLayout(tap, (64, 96))(outputs), maps)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from search.data import conll_files, split_names
 from search.data.conll_files import Sentence
+from search.data.files import text_of
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
 from search.data.texts import TextOptions
@@ -64,12 +65,7 @@ class Conll(Format):
 
 def _sentences(file: Path, split: Split | None, options: Options) -> Iterator[Sentence | str]:
     """Yield the sentences of ``file``; in place of each unusable one, a line that says why."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror}; `data.path` is relative to the study file") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8") from error
+    text = text_of(file)
     separator = "\t" if "\t" in text else None
     start, fault = 0, ""
     words: list[str] = []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +20,8 @@ from by_path import module_at
 
 pytest.importorskip("dash", reason="needs ftsearch[dashboard]")
 
-from search.dashboard import app
+from search.dashboard import app, routes
+from search.dashboard.serving import Server, ServerLimits
 from search.dashboard.study_cache import StudyCache
 from search.store import readonly
 
@@ -43,8 +48,9 @@ def cache(own: str) -> StudyCache:
 
 
 class Asked(NamedTuple):
-    """A dashboard in this process, asked without a network."""
+    """A dashboard in this process: its Flask ``server``, and a ``client`` that asks it without a network."""
 
+    server: Any
     client: Any
 
 
@@ -55,7 +61,8 @@ def serve() -> Iterator[Callable[..., Asked]]:
 
     def start(url: str, **options: Any) -> Asked:
         engines.append(readonly.connect(url))
-        return Asked(app.build(engines[-1], url, **options).server.test_client())
+        server = app.build(engines[-1], url, **options).server
+        return Asked(server, server.test_client())
 
     yield start
     for engine in engines:
@@ -72,6 +79,42 @@ def started(url: str, **variables: str) -> tuple[subprocess.Popen[str], str]:
     found = re.search(r"http://[^ ]+", line)
     assert found, line
     return process, found[0].rstrip("/")
+
+
+@contextmanager
+def _answering(application: Any, limits: ServerLimits | None = None) -> Iterator[int]:
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = Server(application, listening, limits)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield listening.getsockname()[1]
+
+    def end() -> None:
+        for channel in list(server.active_channels.values()):
+            channel.handle_close()
+        server.asyncore.close_all(server._map)
+
+    server.task_dispatcher.shutdown()
+    with contextlib.suppress(OSError):  # a channel that has just ended wakes the loop too: the pipe may be closed then
+        server.trigger.pull_trigger(end)
+    thread.join(10)
+
+
+@pytest.fixture
+def answer() -> Iterator[Callable[..., int]]:
+    """Let an application answer requests from a thread of this process; returns the port."""
+    with ExitStack() as running:
+        yield lambda application, limits=None: running.enter_context(_answering(application, limits))
+
+
+@pytest.fixture
+def live(
+    serve: Callable[..., Asked], answer: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], str]:
+    """Serve the store at a URL from this process, to pages that show its changes at once; returns the address."""
+    monkeypatch.setattr(app, "_TICK_MS", 500)
+    monkeypatch.setattr(routes, "_REST", 0.0)
+    return lambda url: f"http://127.0.0.1:{answer(serve(url).server)}"
 
 
 @pytest.fixture
@@ -99,15 +142,24 @@ def shown(filled: str) -> Iterator[str]:
     process.communicate(timeout=20)
 
 
-@pytest.fixture
-def page(chromium: Any) -> Iterator[Any]:
-    """A page whose console must stay clean."""
+@pytest.fixture(scope="session")
+def visitor(chromium: Any) -> Iterator[Any]:
+    """A visitor whose browser has loaded Dash and Plotly before: they take three seconds for each new one."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    found = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(visitor: Any) -> Iterator[Any]:
+    """A page whose console must stay clean; what it stores in the browser is forgotten."""
+    found = visitor.new_page()
     found.set_default_timeout(120_000)  # a busy machine takes its time; nothing waits when all is well
     faults: list[str] = []
     found.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
     found.on("pageerror", lambda error: faults.append(str(error)))
     found.faults = faults
     yield found
-    context.close()
+    found.evaluate("localStorage.clear()")
+    found.close()
+    visitor.clear_cookies()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from search.data.files import Walk, files_below, is_passed_over, visible
+from search.data.files import Walk, files_below, is_passed_over, text_of, visible
+from search.errors import DataError
 from search.records.plain_text import printable
 
 
@@ -81,3 +82,15 @@ def test_what_is_passed_over_is_neither_visible_nor_below(tmp_path: Path) -> Non
     assert [str(path.relative_to(tmp_path)) for path in visible(tmp_path, "*/*.png", "*.png")] == ["a.png", "b/2.png"]
     assert [str(path.relative_to(tmp_path)) for path in files_below(tmp_path)] == ["a.png", "b/2.png", "b/c/1.png"]
     assert visible(tmp_path / "nowhere", "*.png") == []
+
+
+def test_a_text_file_is_read_or_the_error_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "marked.txt").write_bytes(b"\xef\xbb\xbfant")
+    assert text_of(tmp_path / "marked.txt") == "ant"
+    (tmp_path / "latin.txt").write_bytes("Mücke".encode("latin-1"))
+    with pytest.raises(DataError, match=r"latin\.txt is not UTF-8 text: .* at byte 1; save it as UTF-8"):
+        text_of(tmp_path / "latin.txt")
+    with pytest.raises(DataError, match=r"none\.txt: No such file or directory; `data\.path` is relative"):
+        text_of(tmp_path / "none.txt")
+    with pytest.raises(DataError, match=r"none\.txt: No such file or directory$"):
+        text_of(tmp_path / "none.txt", "")

@@ -71,7 +71,7 @@ def test_an_empty_cell_a_missing_file_and_an_unknown_part_are_named_by_line(tmp_
 
 
 def test_what_cannot_be_read_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot read the table .*: No such file"):
+    with pytest.raises(DataError, match=r"cannot read .*none.csv: No such file"):
         read_rows(tmp_path / "none.csv", ())
     (tmp_path / "latin.csv").write_bytes("a\nM\xfcnchen\n".encode("latin-1"))
     with pytest.raises(DataError, match="is not UTF-8 text"):

@@ -93,7 +93,7 @@ def make_study(
     return StudyRecord(**(plain | changes))  # type: ignore[arg-type]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def study() -> StudyRecord:
     return make_study()
 

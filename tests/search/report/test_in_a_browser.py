@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,30 +18,42 @@ WIDTHS = """() => [...document.querySelectorAll('.js-plotly-plot')].map(plot =>
   plot.querySelector('.main-svg').getBoundingClientRect().width)"""
 
 
-@pytest.fixture
-def opened(chromium: Any, study: StudyRecord, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Open the report of a study with all its figures drawn; its console must stay clean."""
-    path, contexts = tmp_path / "report.html", []
+@pytest.fixture(scope="module")
+def opened(
+    chromium: Any, study: StudyRecord, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[int], Any]]:
+    """Open the report of a study with all its figures drawn, in a window of some width."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(report.render((study,), datetime(2026, 1, 1, tzinfo=UTC)))
+    with ExitStack() as contexts:
 
-    def open_(width: int = 1440, scheme: str = "light") -> Any:
-        contexts.append(chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(120_000)
-        page.faults = []
-        page.on("console", lambda line: page.faults.append(line.text) if line.type == "error" else None)
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.goto(path.as_uri())
-        page.wait_for_function(DRAWN)
-        return page
+        def open_(width: int) -> Any:
+            page = contexts.enter_context(chromium.new_context(viewport={"width": width, "height": 900})).new_page()
+            page.set_default_timeout(120_000)
+            page.faults = []
+            page.on("console", lambda line: page.faults.append(line.text) if line.type == "error" else None)
+            page.on("pageerror", lambda error: page.faults.append(str(error)))
+            page.goto(path.as_uri())
+            page.wait_for_function(DRAWN)
+            return page
 
-    yield open_
-    for context in contexts:
-        context.close()
+        yield open_
 
 
-def test_figures_are_laid_out_to_the_width_of_the_paper_and_back(opened: Callable[..., Any]) -> None:
-    page = opened()
+@pytest.fixture(scope="module")
+def wide(opened: Callable[[int], Any]) -> Any:
+    """The page on a desk: drawing all figures takes seconds, which the tests of this file pay once."""
+    return opened(1440)
+
+
+@pytest.fixture
+def page(wide: Any) -> Iterator[Any]:
+    """The page on a desk, whose console must stay clean."""
+    yield wide
+    assert wide.faults == []
+
+
+def test_figures_are_laid_out_to_the_width_of_the_paper_and_back(page: Any) -> None:
     before = page.evaluate(WIDTHS)
     assert max(before) > PAPER
     page.evaluate("window.addEventListener('beforeprint', () => { window.printed = (" + WIDTHS + ")(); })")
@@ -50,11 +62,9 @@ def test_figures_are_laid_out_to_the_width_of_the_paper_and_back(opened: Callabl
     assert len(printed) == len(before)
     assert printed == pytest.approx([PAPER] * len(before), abs=1)
     assert page.evaluate(WIDTHS) == pytest.approx(before, abs=2)
-    assert page.faults == []
 
 
-def test_a_figures_tools_are_one_stop_and_arrows_go_through_them(opened: Callable[..., Any]) -> None:
-    page = opened()
+def test_a_figures_tools_are_one_stop_and_arrows_go_through_them(page: Any) -> None:
     bars = page.locator(".modebar")
     assert bars.count() > 5
     assert page.locator(".modebar-btn").count() > 5 * bars.count()
@@ -66,7 +76,7 @@ def test_a_figures_tools_are_one_stop_and_arrows_go_through_them(opened: Callabl
     assert page.locator(".modebar-btn:not([tabindex='-1'])").count() == bars.count()
 
 
-def test_the_ranking_is_cards_on_a_phone(opened: Callable[..., Any]) -> None:
+def test_the_ranking_is_cards_on_a_phone(opened: Callable[[int], Any]) -> None:
     page = opened(390)
     ranking = page.locator(".cards").first
     assert ranking.evaluate("table => table.scrollWidth <= table.clientWidth")
@@ -75,8 +85,7 @@ def test_the_ranking_is_cards_on_a_phone(opened: Callable[..., Any]) -> None:
     assert "trial" in ranking.locator("tbody tr").first.evaluate(label)
 
 
-def test_the_contents_stay_in_view_and_close_behind_a_choice(opened: Callable[..., Any]) -> None:
-    page = opened()
+def test_the_contents_stay_in_view_and_close_behind_a_choice(page: Any) -> None:
     page.evaluate("window.scrollTo(0, document.body.scrollHeight / 2)")
     contents = page.locator(".toc")
     assert contents.bounding_box()["y"] == pytest.approx(0, abs=1)
@@ -88,6 +97,5 @@ def test_the_contents_stay_in_view_and_close_behind_a_choice(opened: Callable[..
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_fault(opened: Callable[..., Any], axe: Any, scheme: str) -> None:
-    found = axe.run(opened(scheme=scheme)).response["violations"]
-    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
+def test_axe_finds_no_fault(page: Any, axe: Callable[..., Any], scheme: str) -> None:
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in axe(page, scheme)] == []

@@ -129,11 +129,11 @@ engine.dispose()
 def test_many_processes_share_the_numbers_exactly(
     engine: Engine, study: str, url: str, record: StudyRecord, tmp_path: Path, start_program: Callable[..., BaseProcess]
 ) -> None:
-    writing.create_study(engine, replace(record, target=60))
+    writing.create_study(engine, replace(record, target=40))
     outputs = [tmp_path / f"{number}.txt" for number in range(4)]
     workers = [start_program(PROGRAM, url, output.stem, output=output) for output in outputs]
     for worker in workers:
         worker.join(120)
     assert [worker.exitcode for worker in workers] == [0] * 4
     numbers = [int(line) for output in outputs for line in output.read_text().split()]
-    assert sorted(numbers) == list(range(60))
+    assert sorted(numbers) == list(range(40))

@@ -12,12 +12,12 @@ from search.errors import TrialError
 from search.records.study import EpochRecord, Verdict
 from search.tasks.classification import task
 from search.training import fit as fitting
+from search.training.batch_norm_statistics import recalibrate
 from search.training.epoch import whole
 from search.training.fit import TrainingPlan, fit
 from search.training.optimizers import optimize
 from search.training.out_of_memory import MicroBatches
 from search.training.precision import choose
-from search.training.statistics import recalibrate
 from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate

@@ -26,6 +26,7 @@ Ready = Callable[..., TrialContext]
 def ready(study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ready]:
     """Opens the study in ``study_file``, changed by a function, on SQLite; waiting takes no time."""
     monkeypatch.setattr(worker, "POLL_S", 0.01)
+    monkeypatch.setattr(worker, "_DISK_S", 0.01)
     url = f"sqlite:///{tmp_path}/store.db"
     engine = connection.connect(url)
     migrate.upgrade(engine)

@@ -35,6 +35,87 @@ def test_all_of_timms_networks_are_there_and_torchvision_has_the_short_names() -
 
 
 @needs_timm
+def test_the_tag_of_a_full_name_means_its_weights_and_their_settings() -> None:
+    backbone = backbones.resolve("timm:convnext_tiny.dinov3_lvd1689m")
+    assert backbone.name == "timm:convnext_tiny.dinov3_lvd1689m"
+    assert [weights.name for weights in backbone.weights] == ["dinov3_lvd1689m"]
+    assert backbone.weights[0].hub_id == "timm/convnext_tiny.dinov3_lvd1689m"
+    assert backbone.preprocessing == backbone.weights[0].preprocessing
+    assert backbone.describe((64, 64)).classifier is None  # these weights have none
+    assert backbones.resolve("convnext_tiny.dinov3_lvd1689m").name == backbone.name
+
+
+@needs_timm
+@pytest.mark.parametrize("address", ["hf-hub:", "hf_hub:", "timm:hf-hub:", "timm:hf_hub:"])
+def test_an_address_of_the_hub_leads_to_the_network_that_timm_knows(address: str) -> None:
+    name = f"{address}timm/convnext_tiny.dinov3_lvd1689m"
+    assert backbones.resolve(name).name == "timm:convnext_tiny.dinov3_lvd1689m"
+
+
+@needs_timm
+def test_an_unknown_tag_names_the_known_ones() -> None:
+    with pytest.raises(BackboneError, match=r"timm:resnet10t has no weights 'a9'; it has c3_in1k"):
+        backbones.resolve("timm:resnet10t.a9")
+
+
+@needs_timm
+def test_a_tag_in_the_name_and_other_weights_beside_it_are_a_conflict() -> None:
+    backbone = backbones.resolve("timm:resnet50.a1_in1k")
+    others = [weights.name for weights in backbones.resolve("timm:resnet50").weights]
+    assert len(others) > 1
+    with pytest.raises(WeightsError, match=r"names its weights, a1_in1k, and `weights: .*` others; leave one"):
+        backbone.pretrained(next(name for name in others if name != "a1_in1k"), (64, 64))
+    assert backbone.pretrained("none", (64, 64)).weights == "none"
+
+
+def saved(folder: Any) -> nn.Module:
+    """Write a small network into ``folder`` as the hub has it, and return it."""
+    timm: Any = pytest.importorskip("timm")
+    network: nn.Module = timm.create_model("test_resnet", num_classes=4)
+    timm.models.save_for_hf(network, folder, model_config={"num_classes": 4})
+    return network
+
+
+@needs_timm
+def test_a_folder_in_the_hubs_layout_is_a_network_with_its_weights(tmp_path: Any) -> None:
+    network = saved(tmp_path)
+    backbone = backbones.resolve(f"timm:local-dir:{tmp_path}")
+    assert backbones.resolve(backbone.name).name == backbone.name
+    found = backbone.pretrained("default", (64, 64))
+    assert found.weights == "pretrained"
+    state = network.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in found.chain.state_dict().items())
+    assert set(found.chain.state_dict()) == set(state)
+
+
+@needs_timm
+def test_a_repository_is_found_in_the_hubs_local_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    saved(tmp_path)
+    monkeypatch.setattr(files, "hub_local", lambda repository, name: tmp_path / name)
+    backbone = backbones.resolve("hf-hub:somebody/flowers")
+    assert backbone.name == "timm:hf-hub:somebody/flowers"
+    assert backbone.weights[0].is_here
+
+
+@needs_timm
+def test_addresses_that_lead_nowhere_say_so_in_a_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    def refuse(*given: object) -> Any:
+        raise WeightsError("no network")
+
+    monkeypatch.setattr(files, "hub_download", refuse)
+    with pytest.raises(BackboneError, match=r"no network of timm at 'somebody/flowers': its config\.json is"):
+        backbones.resolve("hf-hub:somebody/flowers")
+    with pytest.raises(BackboneError, match=r"has no config\.json"):
+        backbones.resolve(f"timm:local-dir:{tmp_path}")
+    (tmp_path / "config.json").write_text("[1]")
+    with pytest.raises(BackboneError, match="does not describe a network of timm"):
+        backbones.resolve(f"timm:local-dir:{tmp_path}")
+    (tmp_path / "config.json").write_text('{"architecture": "resnet0", "pretrained_cfg": {}}')
+    with pytest.raises(BackboneError, match="names the network 'resnet0', unknown to this timm"):
+        backbones.resolve(f"timm:local-dir:{tmp_path}")
+
+
+@needs_timm
 def test_weights_come_with_their_preprocessing() -> None:
     first = backbones.resolve("timm:vit_tiny_patch16_224").weights[0]
     assert (first.preprocessing.resize, first.preprocessing.crop) == (248, 224)

@@ -7,15 +7,15 @@ from by_path import module_at
 from spaces.families import family_of
 
 pytest.importorskip("transformers")
-bert = module_at("spaces/families/test_bert.py")
+stacked = module_at("spaces/families/test_stacked.py")
 
 
 def test_a_chain_computes_what_its_encoder_computes() -> None:
-    bert.check_equality("albert")
+    stacked.check_equality("albert")
 
 
 def test_all_layers_share_their_parameters_and_the_chain_says_so() -> None:
-    network = bert.small("albert")
+    network = stacked.small("albert")
     family = family_of(network)
     assert family is not None
     chain = family.chain(network, (1, 11))

@@ -7,15 +7,15 @@ from spaces.chains import probe
 from spaces.families import family_of
 
 pytest.importorskip("transformers")
-bert = module_at("spaces/families/test_bert.py")
+stacked = module_at("spaces/families/test_stacked.py")
 
 
 def test_a_chain_computes_what_its_encoder_computes() -> None:
-    bert.check_equality("mpnet")
+    stacked.check_equality("mpnet")
 
 
 def test_every_layer_holds_the_table_of_relative_positions() -> None:
-    network = bert.small("mpnet").to("meta")
+    network = stacked.small("mpnet").to("meta")
     family = family_of(network)
     assert family is not None
     chain = family.chain(network, (1, 11))

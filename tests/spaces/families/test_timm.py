@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,9 +11,11 @@ from torch import nn
 
 from spaces import backbones
 from spaces.chains import probe
+from spaces.decisions import head
 from spaces.errors import ChainError, ProbeError
 from spaces.families import family_of
 from spaces.families._base import Positions
+from spaces.heads import pool
 
 pytest.importorskip("timm")
 import timm
@@ -96,6 +99,51 @@ def test_networks_end_in_front_of_their_classifier_and_in_units_that_mean_someth
 @pytest.mark.parametrize("name", ["repvit_m0_9", "edgenext_xx_small", "xcit_nano_12_p16_224"])
 def test_networks_with_unusual_ends_compute_the_same(name: str) -> None:
     check_equality(name)
+
+
+POOLS = {"test_vit3": "attn_pool", "vit_pe_core_tiny_patch16_384": "attn_pool", "resnet50_clip": "head"}
+"""Networks that end in a pool which attends: to all tokens, to patches behind a class token, to a map."""
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_a_pool_that_attends_is_a_unit_of_its_own_and_computes_the_same(name: str) -> None:
+    check_equality(name)
+    backbone = backbones.resolve(f"timm:{name}")
+    chain = backbone.describe(backbone.usual_size)
+    assert chain.units[-1].name == chain.facts["pool"] == POOLS[name]
+    shapes = [facts.out_shape for facts in probe.describe(chain)]
+    assert [len(shape) for shape in shapes[-2:]] == [3 if name == "resnet50_clip" else 2, 1]
+
+
+def test_a_pool_with_a_norm_behind_it_leaves_the_last_map_to_boxes_and_masks() -> None:
+    backbone = backbones.resolve("timm:convnext_tiny.dinov3_lvd1689m")
+    chain = backbone.describe((64, 64))
+    assert [facts.out_shape for facts in probe.describe(chain)][-2:] == [(768, 2, 2), (768,)]
+    assert chain.units[-1].name == chain.facts["pool"] == "head.norm"
+    choices = head.decision.choices(chain, head.Range())
+    assert (choices.pooling, choices.parameter) == (("pretrained", "avg", "max", "avgmax"), "head.pool")
+    assert head.attachment(chain).taps[-1].shape == (768, 2, 2)
+
+
+def test_clips_projection_is_its_classifier_and_no_part_of_the_features() -> None:
+    chain = backbones.resolve("timm:resnet50_clip").describe((224, 224))
+    assert chain.classifier is not None
+    assert set(chain.classifier.state_dict()) == {"head.proj.weight", "head.proj.bias"}
+    assert not any(name.startswith("head.proj") for name in chain.units[-1].module.state_dict())
+
+
+def test_the_mean_of_tokens_is_the_networks_own_and_leaves_registers_out() -> None:
+    network: Any = backbones.resolve("timm:test_vit2").build((64, 64)).eval()
+    family = family_of(network)
+    assert family is not None
+    chain = family.chain(network, (64, 64))
+    images = torch.randn(2, 3, 64, 64)
+    features = head.features_of(chain)
+    assert (features.registers, features.class_token) == (1, None)
+    pooling, _ = pool(features, "mean")
+    with torch.no_grad():
+        expected = network.pool(network.forward_features(images))
+        torch.testing.assert_close(pooling(chain.forward(images)), expected)
 
 
 def test_a_classifier_that_cannot_be_left_out_is_refused() -> None:

@@ -1,8 +1,8 @@
-"""Batch-norm statistics of samples as validation and use show them, for networks that are made to be used.
+"""Batch-norm statistics of samples prepared as for validation, for networks that will be used.
 
-MobileNetV2 at 128 px whose statistics move, last two stages trained for nine epochs, mean test accuracy of two sets
+MobileNetV2 at 128 px with moving statistics, last two stages trained for nine epochs, mean test accuracy on two sets
 (210 and 245 images): one training 85.4, with such statistics 87.1; the mean of four 87.2, with them 88.6.
-Trials have those of training: for one of them the pass over the samples costs more than it reveals.
+Trials keep the statistics of training: a pass over the samples would cost a trial more than it reveals.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def recalibrate(
 ) -> None:
     """Give batch norms that move in training the mean and variance of ``batches``; the network is left in eval mode.
 
-    What they have from training are statistics of crops and other views, which are unlike whole images
-    (https://arxiv.org/abs/1906.06423), a moving average that lags behind the weights
-    (https://arxiv.org/abs/2105.07576), and after an average of weights those of no network at all.
+    The statistics left by training are those of crops and other views, which differ from whole images
+    (https://arxiv.org/abs/1906.06423), in a moving average that lags behind the weights
+    (https://arxiv.org/abs/2105.07576); after weights were averaged, they belong to no network at all.
     """
     network.train()
     norms = [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]

@@ -3,10 +3,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from search.training.batch_norm_statistics import recalibrate
 from search.training.epoch import whole
 from search.training.out_of_memory import MicroBatches
 from search.training.precision import choose
-from search.training.statistics import recalibrate
 
 
 class Half(nn.Module):

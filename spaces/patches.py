@@ -1,0 +1,35 @@
+"""Tokens of image patches: how many others come before them, and the grid that they form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spaces.errors import SurgeryError
+
+PREFIX_TOKENS = "prefix_tokens"
+"""Fact of a chain of images: tokens before those of the patches, such as a class token, registers, a distillation
+token."""
+
+
+def prefix_tokens(facts: Mapping[str, object]) -> int:
+    """Return how many tokens a network puts before those of the patches, as its family says."""
+    return int(str(facts.get(PREFIX_TOKENS, int(facts.get("class_token") is not None))))
+
+
+def patch_grid(tokens: int, size: tuple[int, int], prefix: int) -> tuple[int, int]:
+    """Return rows and columns of the square patches of an image of ``size`` that the last ``tokens`` represent.
+
+    ``prefix`` others may come first; a network may also add them in a later unit.
+
+    Raises:
+        SurgeryError: there are no such patches.
+    """
+    for places in dict.fromkeys((tokens - prefix, tokens)):
+        for patch in range(1, min(size) + 1):
+            rows, columns = size[0] // patch, size[1] // patch
+            if rows * columns == places:
+                return rows, columns
+    behind = f" behind {prefix} others" if prefix else ""
+    raise SurgeryError(
+        f"{tokens} tokens are not a grid of square patches of an image of {size[0]}x{size[1]} pixels{behind}"
+    )
