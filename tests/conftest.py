@@ -36,6 +36,14 @@ def pytest_runtestloop() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Leave what a room's tests have loaded out of the collections of later rooms: transformers alone is a million."""
+    if nextitem is not None and nextitem.path.parent != item.path.parent:
+        gc.collect()
+        gc.freeze()
+
+
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Give slow tests the time they take beside others: tracing a detector takes half a minute of a core of its own."""
     for item in items:

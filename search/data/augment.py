@@ -7,6 +7,7 @@ batch size nor on the order of the images.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -112,10 +113,17 @@ def preset(strength: str, *, flip: bool) -> Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How the images of a batch are mixed: ``mixup`` or ``cutmix``, with a weight from Beta(``alpha``, ``alpha``)."""
+    """How the images of a batch are mixed: ``mixup`` or ``cutmix``, with a weight from Beta(``alpha``, ``alpha``).
+
+    What frozen units make of images can be mixed in their place (manifold mixup, https://arxiv.org/abs/1806.05236).
+    """
 
     kind: str
     alpha: float
+
+    def applies_to(self, shape: Sequence[int]) -> bool:
+        """Return whether values of this ``shape`` for one image can be mixed; CutMix needs a map ``(C, H, W)``."""
+        return self.kind == "mixup" or len(shape) == 3
 
     def apply(self, images: Tensor, labels: Tensor, classes: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return mixed ``images`` ``(N, C, H, W)`` and class probabilities ``(N, classes)`` for ``labels``.

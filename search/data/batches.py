@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -46,6 +46,7 @@ class Batches(Loader):
     mix: Mix | None = None
     classes: int = 0
     shuffle: bool = False
+    mixes_features: bool = False
     framed: tuple[Json, ...] = ()
     _images: Tensor = field(init=False, repr=False)
     _targets: Targets = field(init=False, repr=False)
@@ -80,18 +81,19 @@ class Batches(Loader):
     def is_mixed(self) -> bool:
         return self.mix is not None
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Targets]]:
-        """Yield images ``(B, 3, h, w)``, normalised float32, and targets of epoch ``number``.
+    def can_mix(self, shape: Sequence[int]) -> bool:
+        return self.mix is not None and self.mix.applies_to(shape)
 
-        Targets are the task's own, class indices ``(B,)`` for example; after mixing, class probabilities
-        ``(B, classes)``.
-        """
-        random = generator(self.seed, number, 2)
-        for images, targets in Loader.epoch(self, number):
-            if self.mix is not None and isinstance(targets, Tensor):
-                yield self.mix.apply(images, targets, self.classes, random)
-            else:
-                yield images, targets
+    def mixing(self, number: int) -> Callable[[Tensor, Targets], tuple[Tensor, Targets]]:
+        """Return what mixes a batch; its targets then are class probabilities ``(B, classes)``."""
+        mix, random = self.mix, generator(self.seed, number, 2)
+
+        def mixed(inputs: Tensor, targets: Targets) -> tuple[Tensor, Targets]:
+            if mix is None or not isinstance(targets, Tensor):
+                return inputs, targets
+            return mix.apply(inputs, targets, self.classes, random)
+
+        return mixed
 
     def inputs(self, chosen: Tensor, number: int) -> Tensor:
         """Return the images ``(B, 3, h, w)`` at the indices ``chosen``, as normalised float32."""

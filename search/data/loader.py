@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,7 @@ class Loader(ABC):
         shuffle: whether every epoch has a new order; the last batch is left out if it would hold a single sample.
         weights: relative frequency of each sample ``(N,)``; an epoch then is as many draws, with replacement, as there
             are samples. None takes each sample once.
+        mixes_features: whether the outputs of frozen units are mixed instead of the inputs.
     """
 
     batch_size: int
@@ -43,6 +44,7 @@ class Loader(ABC):
     views: Views | None
     shuffle: bool
     weights: Tensor | None = None
+    mixes_features: bool = False
 
     @property
     @abstractmethod
@@ -74,8 +76,16 @@ class Loader(ABC):
 
     @property
     def is_mixed(self) -> bool:
-        """Whether samples of a batch are mixed with one another, so that nothing computed from them can be cached."""
+        """Whether samples of a batch are mixed with one another."""
         return False
+
+    def can_mix(self, shape: Sequence[int]) -> bool:
+        """Return whether outputs of units, of this ``shape`` for one sample, can be mixed as the inputs are."""
+        return False
+
+    def mixing(self, number: int) -> Callable[[Tensor, Targets], tuple[Tensor, Targets]]:
+        """Return what mixes inputs and targets of every batch of epoch ``number``, called on one after the other."""
+        return lambda inputs, targets: (inputs, targets)
 
     @abstractmethod
     def inputs(self, chosen: Tensor, number: int) -> Tensor:
@@ -92,8 +102,9 @@ class Loader(ABC):
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Targets]]:
         """Yield inputs and targets of every batch of epoch ``number``."""
+        mixed = self.mixing(number)
         for chosen in self.order(number):
-            yield self.inputs(chosen, number), self.targets(chosen, number)
+            yield mixed(self.inputs(chosen, number), self.targets(chosen, number))
 
     def order(self, number: int) -> list[Tensor]:
         """Return the indices of the samples in every batch of epoch ``number``."""

@@ -38,6 +38,7 @@ _IMAGE_SPACE = (
     ("dropout", "{head: 0.5}", ""),
     ("penalty", "{kinds: [none, l1, l2]}", ""),
     ("label_smoothing", "{}", ""),
+    ("mixing", "{}", "no mixing, mixup or CutMix"),
     ("weight_average", "{}", "the last weights or a moving average of them"),
     ("epochs", "{shares: [0.25, 0.35, 0.5, 0.7, 1]}", "all epochs, or a share of them"),
     ("optimizer", "{layer_decay: [0.6, 1.0]}", "SGD or AdamW, learning rates of head and backbone, schedule"),

@@ -22,8 +22,8 @@ _ALIKE = 1.2
 def may_be_best(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
     """Return the search's best trial and those that validation cannot tell apart from it (95 %), ``most`` in all.
 
-    Each is a different candidate. If the standard error is unknown, any of the best ``most`` may be the best. In a
-    study of several objectives the front is the result, and there is nothing to choose.
+    Each is a different candidate; the winner so far is among them. If the standard error is unknown, any of the best
+    ``most`` may be the best. In a study of several objectives the front is the result, and there is nothing to choose.
     """
     likely: list[TrialRecord] = []
     samples = study.dataset.samples().get("val", 0)
@@ -35,6 +35,9 @@ def may_be_best(study: StudyRecord, most: int) -> tuple[TrialRecord, ...]:
             likely.append(trial)
         if len(likely) == most or len(study.objectives) > 1:
             break
+    winner = study.best
+    if most > 1 and winner is not None and winner.candidate not in [other.candidate for other in likely]:
+        likely[most - 1 :] = [winner]
     return tuple(likely)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from statistics import mean
 from typing import Any
 
@@ -23,7 +24,7 @@ class Repeat:
         seed: counted from 1; the same for all candidates, so that they can be compared in pairs.
         fold: counted from 1, of ``folds``; 1 of 1 are the study's own training and validation images.
         fraction: of the training images; 1 for all. ``images`` is their number, once it has run.
-        value: the objective at the best epoch.
+        value: the objective at the best epoch; ``calibrated_loss`` there, where the task measures it.
         failure: why there is no value.
     """
 
@@ -34,6 +35,7 @@ class Repeat:
     fraction: float = 1.0
     state: TrialState = TrialState.WAITING
     value: float | None = None
+    calibrated_loss: float | None = None
     images: int | None = None
     seconds: float = 0.0
     failure: str = ""
@@ -80,24 +82,31 @@ class Refit:
     is_final: bool = False
 
 
-def means(repeats: Iterable[Repeat], searched: Mapping[int, float]) -> dict[int, tuple[int, float]]:
+def means(
+    repeats: Iterable[Repeat],
+    searched: Mapping[int, float | None],
+    of: Callable[[Repeat], float | None] = attrgetter("value"),
+) -> dict[int, tuple[int, float]]:
     """Return for every retrained trial its number of trainings, including the search's own, and their mean.
 
     Only trainings on all training samples count, and of those only seeds and folds that all of these trials share
     with the first one, so that none has the easier ones. Empty if there are fewer than two such trials.
 
     Args:
-        searched: the search's own values by trial number, the best first.
+        searched: the search's own values by trial number, the best first; a trial without one does not count.
+        of: what is averaged; the objective by default.
     """
+    own_values = {trial: value for trial, value in searched.items() if value is not None}
     runs: dict[int, dict[tuple[int, int, int], float]] = {}
     for run in repeats:
-        if run.value is not None and math.isfinite(run.value) and run.fraction == 1 and run.trial in searched:
-            runs.setdefault(run.trial, {})[run.seed, run.fold, run.folds] = run.value
-    best = runs.get(next(iter(searched), -1), {})
+        value = of(run)
+        if value is not None and math.isfinite(value) and run.fraction == 1 and run.trial in own_values:
+            runs.setdefault(run.trial, {})[run.seed, run.fold, run.folds] = value
+    best = runs.get(next(iter(own_values), -1), {})
     runs = {trial: own for trial, own in runs.items() if own.keys() & best.keys()}
     common = set.intersection(*map(set, runs.values())) if runs else set()
     if len(runs) < 2 or not common:
         return {}
     # Summed in the same order, and rounded: the last digit of a sum must not decide anything.
-    values = {trial: [searched[trial], *(own[key] for key in sorted(common))] for trial, own in runs.items()}
+    values = {trial: [own_values[trial], *(own[key] for key in sorted(common))] for trial, own in runs.items()}
     return {trial: (len(repeated), round(mean(repeated), 12)) for trial, repeated in values.items()}

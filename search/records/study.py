@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from search.records import pareto
@@ -13,7 +14,7 @@ from search.records.evaluation import Box, ClassResult, Evaluation, Json, Measur
 from search.records.rank import CLOCK_TOLERANCE, Objective, Size, rank_key
 from search.records.retrained import Refit, Repeat, means
 from search.records.states import TrialState, Verdict
-from search.records.uncertainty import preferred_first
+from search.records.uncertainty import calibrated_loss, preferred_first
 
 __all__ = [
     "CLOCK_TOLERANCE",
@@ -153,11 +154,12 @@ class TrialRecord:
 
 
 class Contender(NamedTuple):
-    """A trial whose candidate was retrained: its number of trainings, and the mean of their objective."""
+    """A trial with the number of its candidate's trainings, and the means of their objective and calibrated loss."""
 
     trial: TrialRecord
     trainings: int
     mean: float
+    calibrated_loss: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,8 +331,8 @@ class StudyRecord:
         """The winner, ``preferred_first`` of those retrained, by their means, or else of all."""
         if chosen := self.contenders:
             return chosen[0].trial
-        ranked = [(trial, trial.value or 0.0) for trial in self.ranking]
-        return next((trial for trial, _ in self._chosen(ranked)), None)
+        ranked = [Contender(trial, 1, trial.value or 0.0, calibrated_loss(trial.extras)) for trial in self.ranking]
+        return next((one.trial for one in self._chosen(ranked)), None)
 
     @property
     def ahead(self) -> TrialRecord | None:
@@ -349,11 +351,13 @@ class StudyRecord:
             return ()
         ranked = self.ranking
         values = means(self.repeats, {trial.number: trial.value or 0.0 for trial in ranked})
-        among = [Contender(trial, *values[trial.number]) for trial in ranked if trial.number in values]
+        of_search = {trial.number: calibrated_loss(trial.extras) for trial in ranked}
+        losses = means(self.repeats, of_search, attrgetter("calibrated_loss"))
+        known = ((trial, values[trial.number], losses.get(trial.number)) for trial in ranked if trial.number in values)
+        among = [Contender(trial, *found, loss[1] if loss else None) for trial, found, loss in known]
         wanted = self.objectives
         among.sort(key=lambda one: rank_key(wanted, one.mean, {}, one.trial.size, one.trial.number))
-        places = {one.trial.number: one for one in among}
-        return tuple(places[trial.number] for trial, _ in self._chosen([(one.trial, one.mean) for one in among]))
+        return tuple(self._chosen(among))
 
     @property
     def tied(self) -> tuple[TrialRecord, ...]:
@@ -361,7 +365,7 @@ class StudyRecord:
         best = self.best
         return tuple(trial for trial in self._done() if best and trial.value == best.value and trial is not best)
 
-    def _chosen(self, ranked: Sequence[tuple[TrialRecord, float]]) -> Sequence[tuple[TrialRecord, float]]:
+    def _chosen(self, ranked: Sequence[Contender]) -> Sequence[Contender]:
         samples = self.dataset.samples().get("val", 0)
         return ranked if len(self.objectives) > 1 else preferred_first(ranked, self.metric, samples)
 

@@ -41,6 +41,7 @@ from search.training.precision import Precision, choose, device_of
 from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate
+from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions._base import AS_STUDY
 from spaces.decisions.batch_norm import keeps_statistics
@@ -275,15 +276,23 @@ class StudyRuntime:
         )
         if network is None or not network.prefix_units:
             return plan
-        return units.plan(plan, network, train, val, self._viewed(train, epochs, solved=solved))
+        return units.plan(plan, network, train, val, self._viewed(train, network, epochs, solved=solved))
 
-    def _viewed(self, train: Loader, epochs: int, *, solved: bool) -> str:
-        """Give ``train`` its fixed views; return why the outputs of frozen units are not cached, empty if they are."""
-        off = "switched off" if self.spec.training.prefix_cache == "off" else ""
-        why = "mixed images are new in every step" if train.is_mixed else off
-        if not why and train.variation != "None" and not solved:
+    def _viewed(self, train: Loader, network: building.Network, epochs: int, *, solved: bool) -> str:
+        """Give ``train`` its fixed views; return why the outputs of frozen units are not cached, empty if they are.
+
+        Where they are, it is these that are mixed, in place of images.
+        """
+        if self.spec.training.prefix_cache == "off":
+            return "switched off"
+        if train.is_mixed:
+            last = probe.describe(network.chain)[network.prefix_units - 1]
+            train.mixes_features = not network.taps and train.can_mix(last.out_shape)
+            if not train.mixes_features:
+                return "mixed images are new in every step"
+        if train.variation != "None" and not solved:
             train.views = Views(self.views(epochs) if train.is_random else 1, self.spec.search.seed)
-        return why
+        return ""
 
     def measure(self, candidate: Candidate, steps: int = 3) -> float:
         """Return the seconds of one training epoch of ``candidate``, estimated from the median of a few steps."""

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from search.errors import NotFoundError
 from search.records.plain_text import stored_line
 from search.records.study import Evaluation, Json, Refit, Repeat, StudyRecord, TrialState
+from search.records.uncertainty import calibrated_loss
 from search.store import leases
 from search.store.connection import reading, retried, writing
 from search.store.leases import Claim, change, end
@@ -264,6 +265,7 @@ def _repeats(connection: Connection, study_id: int | None) -> tuple[Repeat, ...]
             **row.params,
             state=TrialState(row.state),
             value=row.value,
+            calibrated_loss=calibrated_loss(row.extras or {}),
             images=(row.extras or {}).get("images"),
             seconds=row.seconds,
             failure=stored_line(row.ended) if row.state == TrialState.FAILED else "",

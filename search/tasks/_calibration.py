@@ -1,4 +1,4 @@
-"""Calibration: how well a classifier's confidence matches its accuracy."""
+"""Calibration: how well a classifier's confidence matches its accuracy, and its loss once that has been mended."""
 
 from __future__ import annotations
 
@@ -6,9 +6,26 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 BINS = 15
 """Bins of equal width, as in https://arxiv.org/abs/1706.04599."""
+
+TEMPERATURES = tuple(2 ** (step / 2) for step in range(-4, 9))
+"""What logits are divided by, from 0.25 to 16, to find the one that calibrates them."""
+
+
+def losses_by_temperature(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy ``(N, T)`` of each sample at each of ``TEMPERATURES``.
+
+    The least mean over samples is the loss after temperature scaling (https://arxiv.org/abs/1706.04599): what a network
+    knows, however sure training has made it.
+
+    Args:
+        logits: ``(N, classes)``.
+        labels: class indices ``(N,)``.
+    """
+    return torch.stack([F.cross_entropy(logits.float() / one, labels, reduction="none") for one in TEMPERATURES], dim=1)
 
 
 def expected_calibration_error(confidence: Tensor, correct: Tensor) -> float:

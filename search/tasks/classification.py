@@ -12,13 +12,14 @@ from torch.nn import functional as F
 from search.records.study import ClassResult, Evaluation, Mistake
 from search.tasks._base import Evaluator, Task
 from search.tasks._bootstrap import by_group, mean_of, share
-from search.tasks._calibration import BINS, expected_calibration_error
+from search.tasks._calibration import BINS, TEMPERATURES, expected_calibration_error, losses_by_temperature
 from search.tasks._linear_probe import Solved, solve_classes
 from search.tasks._prediction import ScoredLabel
 from spaces.heads import Features, HeadChoice, vector_head
 
 _MISTAKES = 24
 """Number of mistakes, the most confident ones, kept with a trial for its page."""
+_AS_IS = TEMPERATURES.index(1.0)
 
 
 class ClassificationEvaluator(Evaluator):
@@ -29,7 +30,7 @@ class ClassificationEvaluator(Evaluator):
         self._confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64, device=device)
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._seen = 0
-        # By sample: confidence, predicted class, true class, loss.
+        # By sample: confidence, predicted class, true class, loss at every temperature.
         self._rows: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         # By column: confidence, index in the split, true class, predicted class; rows without a mistake hold -1.
         self._mistakes = torch.full((_MISTAKES, 4), -1.0, dtype=torch.float64, device=device)
@@ -40,12 +41,12 @@ class ClassificationEvaluator(Evaluator):
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         confidence, predicted = outputs.softmax(dim=1).max(dim=1)
-        losses = F.cross_entropy(outputs, targets, reduction="none")
+        losses = losses_by_temperature(outputs, targets)
         self._rows.append((confidence, predicted, targets, losses))
         self._collect(confidence, predicted, targets)
         count = len(self._classes)
         self._confusion += torch.bincount(targets * count + predicted, minlength=count**2).reshape(count, count)
-        self._loss += losses.sum().double()
+        self._loss += losses[:, _AS_IS].sum().double()
 
     def _collect(self, confidence: Tensor, predicted: Tensor, targets: Tensor) -> None:
         """Keep the most confident mistakes so far on the device, without waiting for it."""
@@ -58,7 +59,7 @@ class ClassificationEvaluator(Evaluator):
 
     def _columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if not self._rows:
-            return torch.zeros(0), *(torch.zeros(0, dtype=torch.int64),) * 2, torch.zeros(0)
+            return torch.zeros(0), *(torch.zeros(0, dtype=torch.int64),) * 2, torch.zeros(0, len(TEMPERATURES))
         sure, predicted, true, losses = (torch.cat(column).cpu() for column in zip(*self._rows, strict=True))
         return sure, predicted, true, losses
 
@@ -69,12 +70,13 @@ class ClassificationEvaluator(Evaluator):
         total = support.sum().clamp(min=1)
         recall = hits[present] / support[present]
         f1 = _f1(matrix)[present | (matrix.sum(dim=0) > 0)]
-        sure, predicted, true, _ = self._columns()
+        sure, predicted, true, losses = self._columns()
         return {
             "accuracy": float(hits.sum() / total),
             "balanced_accuracy": float(recall.mean()) if len(recall) else 0.0,
             "macro_f1": float(f1.mean()) if len(f1) else 0.0,
             "loss": float(self._loss.cpu() / total),
+            "calibrated_loss": float(losses.double().sum(dim=0).min() / total),
             "calibration_error": expected_calibration_error(sure, predicted == true),
         }
 
@@ -85,7 +87,9 @@ class ClassificationEvaluator(Evaluator):
             case "accuracy":
                 return share(weights, right)
             case "loss":
-                return share(weights, losses)
+                return share(weights, losses[:, _AS_IS])
+            case "calibrated_loss":
+                return torch.stack([share(weights, each) for each in losses.T]).amin(dim=0)
             case "calibration_error":
                 bins = torch.bucketize(sure, torch.linspace(0, 1, BINS + 1), right=True) - 1
                 gaps = by_group(weights * (right.double() - sure.double()), bins, BINS + 1)
@@ -134,6 +138,7 @@ class Classification(Task):
         "balanced_accuracy": True,
         "macro_f1": True,
         "loss": False,
+        "calibrated_loss": False,
         "calibration_error": False,
     }
 

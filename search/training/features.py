@@ -199,16 +199,25 @@ class FrozenLoader:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the prefix's output for the inputs of every batch of epoch ``number``, and their targets."""
-        features = self._features(number)
-        if features is None:
-            for inputs, targets in self.batches.epoch(number):
+        features, batches = self._features(number), self.batches
+        if features is None and not batches.mixes_features:
+            for inputs, targets in batches.epoch(number):
                 yield self.prefix(inputs), targets
             return
-        device = self.batches.device
-        for chosen in self.batches.order(number):
-            extent = self.batches.extent(chosen)
-            taken = tuple(one.take(chosen, device, extent) for one in features)
-            yield Maps(taken) if self.prefix.tapped else taken[0], self.batches.targets(chosen, number)
+        mixed = batches.mixing(number)
+        for chosen in batches.order(number):
+            taken = self._taken(features, chosen, number)
+            targets = batches.targets(chosen, number)
+            yield (taken, targets) if isinstance(taken, Maps) else mixed(taken, targets)
+
+    def _taken(self, features: Sequence[StoredFeatures] | None, chosen: Tensor, number: int) -> Tensor | Maps:
+        """Return the prefix's output for the inputs ``chosen``, from ``features`` unless these are not kept."""
+        batches = self.batches
+        if features is None:
+            return self.prefix(batches.inputs(chosen, number))
+        extent = batches.extent(chosen)
+        taken = tuple(one.take(chosen, batches.device, extent) for one in features)
+        return Maps(taken) if self.prefix.tapped else taken[0]
 
     def _features(self, number: int) -> tuple[StoredFeatures, ...] | None:
         """Return the outputs for all inputs as epoch ``number`` views them; None if they are not worth keeping."""

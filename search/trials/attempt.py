@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from search.artifacts.stores import resuming
 from search.records.study import EpochRecord, Size, Verdict
+from search.records.uncertainty import CALIBRATED
 from search.runtime import few_labels
 from search.runtime.study_runtime import StudyRuntime
 from search.store import memory_fits, writing
@@ -110,6 +111,12 @@ def begin(
 def best_epoch(result: TrainingResult) -> EpochRecord:
     """Return the epoch whose weights are kept: the best one, else the last."""
     return result.epochs[(result.best_epoch or len(result.epochs)) - 1]
+
+
+def calibration(result: TrainingResult) -> dict[str, float]:
+    """Return the calibrated loss of the epoch whose weights are kept, as a fact of the training, where it is known."""
+    metrics = best_epoch(result).metrics
+    return {CALIBRATED: metrics[CALIBRATED]} if CALIBRATED in metrics else {}
 
 
 def _memory(context: TrialContext, candidate: Candidate) -> tuple[str, str, str]:

@@ -94,6 +94,7 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
             extras={
                 "images": len(runtime.dataset.of(Split.TRAIN)),
                 "last": last.metrics[spec.objective],
+                **attempts.calibration(result),
                 "device": str(whole.precision.device),
                 **result.facts,
             },

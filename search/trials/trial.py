@@ -121,6 +121,7 @@ def finish(context: TrialContext, prepared: Attempt, result: TrainingResult, sec
             f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {result.reason or prepared.recorder.reason}"
         )
     extras = {"device": str(runtime.precision.device), "micro_batch": result.micro_batch, **result.facts}
+    extras |= attempts.calibration(result)
     if integers is not None:
         extras[QUANTISED] = integers.to_json()
         seconds += integers.seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
@@ -21,7 +21,7 @@ class Range:
 
     kinds: tuple[str, ...] = KINDS
     mixup: tuple[float, float] = (0.1, 0.8)
-    cutmix: tuple[float, float] = (0.5, 1.0)
+    cutmix: tuple[float, float] = (0.2, 1.0)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
@@ -45,10 +45,17 @@ class Mixing:
     alpha: float = 0.0
 
 
+def mixes(values: Mapping[str, Any]) -> bool:
+    """Return whether a candidate with these ``values`` by decision mixes its samples."""
+    mixing = values.get("mixing")
+    return isinstance(mixing, Mixing) and mixing.kind != "none"
+
+
 class MixingDecision(Decision[Mixing]):
     """mixup (https://arxiv.org/abs/1710.09412) and CutMix (https://arxiv.org/abs/1905.04899).
 
-    Mixed images are new in every step, so a candidate that mixes cannot use the prefix cache.
+    Behind frozen units it is their outputs that are mixed, so that they are computed once for all epochs; CutMix needs
+    maps for that, and mixes images where there are none.
     """
 
     name, stage, options = "mixing", Stage.RECIPE, Range

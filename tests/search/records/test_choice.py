@@ -50,6 +50,15 @@ def test_those_that_validation_cannot_tell_from_the_best_may_be_the_best() -> No
     assert choice.may_be_best(study(), 3) == ()
 
 
+def test_the_winner_so_far_may_be_the_best() -> None:
+    losses = {"extras": {uncertainty.CALIBRATED: 0.5}}, {"extras": {uncertainty.CALIBRATED: 0.3}}
+    found = study(*(trial(number, 0.9 - number / 100, **losses[number == 3]) for number in range(4)))
+    assert found.best is found.trials[3]
+    assert [one.number for one in choice.may_be_best(found, 3)] == [0, 1, 3]
+    assert [one.number for one in choice.may_be_best(found, 4)] == [0, 1, 2, 3]
+    assert [one.number for one in choice.may_be_best(found, 1)] == [0]
+
+
 def test_bootstrap_samples_of_both_say_what_validation_can_tell() -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(0.9, 0.05, 50)

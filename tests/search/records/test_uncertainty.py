@@ -57,6 +57,39 @@ def test_the_best_value_wins_otherwise(others: tuple[TrialRecord, ...]) -> None:
     assert choice_sentence(found) == ""
 
 
+def with_loss(one: TrialRecord, loss: object) -> TrialRecord:
+    return replace(one, extras={**one.extras, uncertainty.CALIBRATED: loss})
+
+
+def test_of_a_kind_the_least_calibrated_loss_wins_where_validation_cannot_tell() -> None:
+    first, second, third = with_loss(trial(0, 0.9), 0.5), with_loss(trial(1, 0.89), 0.4), with_loss(trial(2, 0.8), 0.1)
+    found = study(first, second, third)
+    assert found.best is second
+    assert found.ahead is first
+    assert choice_sentence(found).endswith("the latter wins, as its calibrated loss is lower.")
+    assert study(first, with_loss(trial(1, 0.89, 0), 0.4)).best is first, "a kind that did better elsewhere counts more"
+    assert study(first, trial(1, 0.89)).best is first, "an unknown loss decides nothing"
+    assert study(first, with_loss(trial(1, 0.89), "0.4")).best is first, "nor does one written by somebody else"
+    assert study(first, with_loss(trial(1, 0.89), math.nan)).best is first
+    by_loss = StudyRecord("s", "t", "loss", False, "b", "w", found.dataset, 9, trials=(first, second))
+    assert by_loss.best is second, "another metric decides by itself"
+    assert replace(by_loss, maximize=True).best is first
+
+
+def test_of_fresh_trainings_the_least_mean_loss_wins_where_validation_cannot_tell() -> None:
+    found = study(with_loss(trial(0, 0.9), 0.5), with_loss(trial(1, 0.89), 0.4))
+    runs = (Repeat(0, 1, value=0.9, calibrated_loss=0.3), Repeat(1, 1, value=0.89, calibrated_loss=0.5))
+    assert replace(found, repeats=runs).best is found.trials[0]
+    runs = (runs[0], replace(runs[1], calibrated_loss=0.38))
+    chosen = replace(found, repeats=runs)
+    assert chosen.best is found.trials[1]
+    assert choice_sentence(chosen) == (
+        "Over 2 trainings, the search's own and fresh ones, trial 0 has mean accuracy 0.9000, which validation cannot "
+        "tell apart from the 0.8900 of trial 1; the latter wins, as its calibrated loss is lower."
+    )
+    assert replace(found, repeats=(runs[0], replace(runs[1], calibrated_loss=None))).best is found.trials[0]
+
+
 def test_of_fresh_trainings_the_best_mean_that_validation_can_tell_wins() -> None:
     found = study(trial(0, 0.9, 0), trial(1, 0.89), trial(2, 0.88))
     runs = (Repeat(0, 1, value=0.9), Repeat(1, 1, value=0.85), Repeat(2, 1, value=0.89))

@@ -69,7 +69,7 @@ serach: {trials: 3}
         (PLAIN + "search: {pruner: best}", "expected one of"),
         (
             PLAIN + "objective: f7",
-            "expected one of accuracy, balanced_accuracy, macro_f1, loss, calibration_error, got 'f7'",
+            "expected one of accuracy, balanced_accuracy, macro_f1, loss, calibrated_loss, calibration_error, got 'f7'",
         ),
         (PLAIN + "task: cooking", "expected one of classification"),
         (PLAIN + "input_size: 3", "8"),

@@ -6,6 +6,7 @@ from sklearn import metrics
 from torch.nn import functional as F
 
 from search.data.texts import Text
+from search.tasks._calibration import TEMPERATURES
 from search.tasks.classification import task
 from spaces.heads import Features, HeadChoice
 
@@ -31,6 +32,8 @@ def test_metrics_are_scikit_learns(seed: int) -> None:
     )
     assert found["macro_f1"] == pytest.approx(metrics.f1_score(targets, predicted, average="macro", zero_division=0))
     assert found["loss"] == pytest.approx(F.cross_entropy(outputs, targets).item())
+    scaled = [metrics.log_loss(targets, (outputs.double() / one).softmax(1), labels=range(5)) for one in TEMPERATURES]
+    assert found["calibrated_loss"] == pytest.approx(min(scaled), rel=1e-5)
 
 
 def test_the_confusion_matrix_has_true_classes_in_rows() -> None:

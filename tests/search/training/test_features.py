@@ -26,6 +26,7 @@ from search.training.precision import choose
 from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate, Recipe
+from spaces.chains.chain import Unit
 from spaces.heads import Features, HeadChoice, Maps
 from spaces.networks import build
 from spaces.networks.space import Space
@@ -197,11 +198,65 @@ def test_an_edit_inside_the_prefix_is_another_prefix(runtime: StudyRuntime) -> N
     assert changed[3] != digests[3]
 
 
-@pytest.mark.parametrize("why", ["mixing", "off", "no room"])
+MIXED = ({"kind": "mixup", "alpha": 0.5}, {"kind": "cutmix", "alpha": 1.0})
+
+
+@pytest.mark.parametrize("mixing", MIXED, ids=lambda mixing: mixing["kind"])
+def test_what_frozen_units_give_is_mixed_and_so_computed_once(
+    runtime: StudyRuntime, mixing: Mapping[str, object]
+) -> None:
+    """Every output of a batch is its own and its neighbour's, in the proportion that its label says."""
+    mixed, plain = (
+        runtime.plan(
+            candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, runtime.build(candidate, 0)
+        ).train.epoch(1)
+        for candidate in (frozen(runtime, 4, mixing=mixing), frozen(runtime, 4))
+    )
+    for (outputs, probabilities), (own, labels) in zip(mixed, plain, strict=True):
+        one_hot = nn.functional.one_hot(labels, probabilities.shape[1]).float()
+        # Labels of a batch in which neighbours differ give the share away.
+        share = next(
+            float(row[label])
+            for row, label, other in zip(probabilities, labels, labels.roll(1), strict=True)
+            if label != other
+        )
+        assert torch.allclose(probabilities, share * one_hot + (1 - share) * one_hot.roll(1, 0))
+        if mixing["kind"] == "mixup":
+            assert torch.allclose(outputs, share * own + (1 - share) * own.roll(1, 0), atol=1e-5)
+        else:
+            foreign = (outputs == own.roll(1, 0)) & (outputs != own)
+            assert bool(((outputs == own) | foreign).all())
+            places = foreign.any(dim=(0, 1)) if share < 1 else foreign.new_zeros(outputs.shape[2:])
+            assert float(places.float().mean()) == pytest.approx(1 - share)
+    outcome = run(runtime, frozen(runtime, 4, mixing=mixing))
+    assert outcome.facts["prefix"]["train"]["source"] == "cached"
+    small = replace(runtime, store=FeatureStore(CPU, None, Budgets(0, 100, 0)))
+    computed_anew = run(small, frozen(runtime, 4, mixing=mixing))
+    assert computed_anew.facts["prefix"]["train"]["source"] == "recomputed"
+    assert curve(computed_anew) == pytest.approx(curve(outcome), rel=1e-4)
+
+
+def test_cutmix_of_what_is_no_map_mixes_images(runtime: StudyRuntime) -> None:
+    candidate = frozen(runtime, 4, mixing=MIXED[1])
+    network = runtime.build(candidate, 0)
+    places = runtime.batches(Split.TRAIN, 5, candidate)
+    assert places.can_mix((64, 8, 8))
+    assert not places.can_mix((197, 384))
+    assert not runtime.batches(Split.TRAIN, 5, frozen(runtime, 4)).can_mix((64, 8, 8))
+    network.chain = replace(network.chain, units=(*network.chain.units[:3], flattened(network.chain.units[3])))
+    plan = runtime.plan(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    assert plan.train.account.why == "mixed images are new in every step"  # type: ignore[attr-defined]
+    assert plan.train.batches.views is None  # type: ignore[attr-defined]
+
+
+def flattened(unit: Unit) -> Unit:
+    """Return ``unit`` with tokens for a map."""
+    return replace(unit, module=nn.Sequential(unit.module, nn.Flatten(2)))
+
+
+@pytest.mark.parametrize("why", ["off", "no room"])
 def test_where_nothing_is_kept_training_goes_on_and_says_so(runtime: StudyRuntime, why: str) -> None:
     candidate = frozen(runtime, 4)
-    if why == "mixing":
-        candidate = frozen(runtime, 4, mixing={"kind": "mixup", "alpha": 0.5})
     if why == "off":
         training = replace(runtime.spec.training, prefix_cache="off")
         runtime = replace(runtime, spec=replace(runtime.spec, training=training), store=None)
@@ -210,7 +265,7 @@ def test_where_nothing_is_kept_training_goes_on_and_says_so(runtime: StudyRuntim
     outcome = run(runtime, candidate)
     found = outcome.facts["prefix"]["train"]
     assert found["source"] == "recomputed"
-    assert {"mixing": "mixed", "off": "switched off", "no room": "budgets"}[why] in found["why"]
+    assert {"off": "switched off", "no room": "budgets"}[why] in found["why"]
     assert len(outcome.epochs) == 3
 
 

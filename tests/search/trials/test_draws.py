@@ -12,7 +12,7 @@ from search.runtime.study_runtime import open_runtime
 from search.trials import draws as draws_module
 from search.trials.context import TrialContext
 from search.trials.draws import Draws, lengths, steps_of
-from spaces.decisions import epochs
+from spaces.decisions import epochs, mixing
 
 
 def draws(context: TrialContext, portfolio: str) -> Draws:
@@ -47,9 +47,12 @@ def test_a_candidate_is_tried_for_fewer_epochs_where_the_study_holds_that(
     context: TrialContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = context.runtime.spec
-    wide = open_runtime(replace(spec, space={**spec.space, "epochs": epochs.Range(shares=(0.5, 1.0))}), "cpu")
+    opened = {**spec.space, "epochs": epochs.Range(shares=(0.5, 1.0)), "mixing": mixing.Range()}
+    wide = open_runtime(replace(spec, space=opened), "cpu")
     plain = wide.space.baseline()
     monkeypatch.setattr(draws_module, "_FEWEST_STEPS", 1)
+    mixed = wide.space.candidate({**wide.space.values(plain), "mixing": mixing.Mixing("cutmix", 0.5)})
+    assert list(lengths(wide, mixed)) == [mixed], "mixed samples need all epochs"
     assert list(lengths(context.runtime, plain)) == [plain]
     whole, half = lengths(wide, plain)
     assert whole == plain
