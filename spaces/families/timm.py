@@ -82,7 +82,8 @@ class Timm(Family):
         if prefix := _prefix_tokens(network):
             facts[PREFIX_TOKENS] = prefix
         if hasattr(network, "unroll"):  # Hiera keeps the tokens of a window together until its last pool
-            facts[ROWS_FROM] = int(network.patch_stride[0] * network.q_stride[0] ** network.q_pool)  # type: ignore[operator,index]
+            hiera: Any = network
+            facts[ROWS_FROM] = hiera.patch_stride[0] * hiera.q_stride[0] ** hiera.q_pool
         return facts
 
 
