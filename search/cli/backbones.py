@@ -24,7 +24,7 @@ def command(
     from search.cli._console import console, print_json
     from search.cli._tables import Sheet
     from search.errors import NotFoundError
-    from search.report import theme
+    from search.report import wording
     from spaces import backbones
 
     sources = backbones.sources()
@@ -47,7 +47,7 @@ def command(
     cells = [
         (
             name,
-            theme.count(parameters) if parameters else "–",
+            wording.count(parameters) if parameters else "–",
             f"{gflops:.2f}" if gflops else "–",
             f"{accuracy:.1f} %" if accuracy else "–",
             *([f"{box_map:.1f} %" if box_map else "–"] if detects else []),

@@ -16,7 +16,7 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
     from search.cli._console import console, open_store, print_json, study_name
     from search.lifecycle.repair import weights_words
     from search.records.choice import final_model
-    from search.report import tables, theme
+    from search.report import tables, wording
     from search.report.trial_data import plain
     from search.store import reading
 
@@ -51,8 +51,8 @@ def command(study: StudyArgument, storage: StorageOption = None, as_json: JsonOp
     _outcome.show_warnings(screen, record)
     if best.size is not None:
         screen.print(
-            f"{theme.count(best.size.parameters)} parameters ({theme.count(best.size.trained)} trained), "
-            f"{theme.count(best.size.flops)} FLOPs per image, best epoch {best.best_epoch}"
+            f"{wording.count(best.size.parameters)} parameters ({wording.count(best.size.trained)} trained), "
+            f"{wording.count(best.size.flops)} FLOPs per image, best epoch {best.best_epoch}"
         )
     _outcome.show_model(screen, record)
     if weights:

@@ -83,12 +83,12 @@ def _print(
     screen: Console, pointed: list[Pointed], one: CandidateDescription, other: CandidateDescription, *, everything: bool
 ) -> None:
     from search.cli._tables import Sheet
-    from search.report import tables, theme
+    from search.report import tables, wording
     from spaces.networks.differences import decisions_apart, units_apart
 
     for letter, candidate, shape in zip("AB", pointed, (one, other), strict=True):
         value = (
-            f", {candidate.study.metric} {theme.number(candidate.trial.value)}"
+            f", {candidate.study.metric} {wording.number(candidate.trial.value)}"
             if candidate.study and candidate.trial
             else ""
         )
@@ -118,7 +118,7 @@ def _print(
         ("parameters", [one.parameters, other.parameters]),
         ("FLOPs", [2 * one.macs, 2 * other.macs]),
     ):
-        rows.append((f"{what} without head", theme.count(values[0]), theme.count(values[1])))
+        rows.append((f"{what} without head", wording.count(values[0]), wording.count(values[1])))
         styles.append("")
     screen.print(styled("\n", ("Units", "bold")))
     screen.print(Sheet(("unit", "A", "B"), rows, left=("unit", "A", "B"), styles=styles))

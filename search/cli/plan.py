@@ -94,7 +94,7 @@ def _data(screen: Console, runtime: StudyRuntime) -> None:
 def _units(screen: Console, runtime: StudyRuntime) -> None:
     from search.cli._tables import Sheet
     from search.cli._units import show_dominant
-    from search.report import theme
+    from search.report import wording
     from spaces.chains import probe
 
     pretrained = runtime.pretrained
@@ -109,7 +109,7 @@ def _units(screen: Console, runtime: StudyRuntime) -> None:
     for unit in facts:
         shape = "x".join(map(str, probe.features_shape(pretrained.chain, unit.out_shape)))
         skip = "yes" if unit.can_skip else ""
-        rows.append((unit.name, shape, theme.count(unit.parameters), theme.count(2 * unit.macs), skip))
+        rows.append((unit.name, shape, wording.count(unit.parameters), wording.count(2 * unit.macs), skip))
     screen.print(Sheet(("unit", "output", "parameters", "FLOPs", "may skip"), rows, left=("unit", "output")))
     show_dominant(screen, facts)
 
@@ -168,7 +168,7 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
 def _costs(screen: Console, runtime: StudyRuntime) -> None:
     from search.cli._tables import Sheet
     from search.records.study import OPEN
-    from search.report import theme
+    from search.report import wording
     from search.runtime.size_range import size_range
 
     smallest, largest = size_range(runtime)
@@ -179,7 +179,7 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
         network = runtime.build(candidate, 0)
         size = runtime.size(network)
         seconds = runtime.measure(candidate)
-        costs = theme.count(size.parameters), theme.count(size.flops), theme.duration(seconds)
+        costs = wording.count(size.parameters), wording.count(size.flops), wording.duration(seconds)
         rows.append((name, *costs, runtime.space.words(candidate)))
     headings = ("", "parameters", "FLOPs", "time per epoch (estimated)")
     screen.print(Sheet(headings, rows, left=("",), words="candidate"))
@@ -187,9 +187,9 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
     baseline = runtime.space.baseline()
     plain, target = runtime.measure(baseline) * runtime.epochs(baseline), spec.search.target
     like_plain = "if every trial cost what the plain recipe does"
-    many, end = f"{target} trials", f"at most about {theme.duration(plain * target)} {like_plain}"
+    many, end = f"{target} trials", f"at most about {wording.duration(plain * target)} {like_plain}"
     if target >= OPEN:
-        many, end = "as many trials as time allows,", f"about {theme.duration(plain)} each {like_plain}"
+        many, end = "as many trials as time allows,", f"about {wording.duration(plain)} each {like_plain}"
     screen.print(f"{many} of up to {runtime.most_epochs()} epochs on {runtime.precision.device}: {end}")
 
 

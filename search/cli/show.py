@@ -88,7 +88,7 @@ def _print_json(opened: Space, facts: tuple[UnitFacts, ...]) -> None:
 def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts, ...], opened: Space) -> None:
     from search.cli._tables import Sheet
     from search.cli._units import show_dominant
-    from search.report import theme
+    from search.report import wording
     from spaces.chains import probe
 
     macs, parameters = sum(unit.macs for unit in facts), sum(unit.parameters for unit in facts)
@@ -98,8 +98,8 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
     screen.print(
         styled(
             (pretrained.label, "bold"),
-            f" ({pretrained.backbone}) at {side}: {len(facts)} units, {theme.count(parameters)} parameters, ",
-            f"{theme.count(2 * macs)} FLOPs (2 per multiply-add), without its own classifier",
+            f" ({pretrained.backbone}) at {side}: {len(facts)} units, {wording.count(parameters)} parameters, ",
+            f"{wording.count(2 * macs)} FLOPs (2 per multiply-add), without its own classifier",
         )
     )
     touched = _touched(opened)
@@ -110,8 +110,8 @@ def _print_units(screen: Console, pretrained: Pretrained, facts: tuple[UnitFacts
         shape = "x".join(map(str, probe.features_shape(chain, unit.out_shape)))
         own = _geometry(unit.convolutions), " ".join(touched[unit.name])
         bars = [_bar(unit.parameters / most_parameters), _bar(unit.macs / most_macs)]
-        cells = [str(index), unit.name, shape, str(unit.reduction), theme.count(unit.parameters)]
-        cells += [theme.count(2 * unit.macs), *(bars if screen.width >= _WIDE else ()), "; ".join(filter(None, own))]
+        cells = [str(index), unit.name, shape, str(unit.reduction), wording.count(unit.parameters)]
+        cells += [wording.count(2 * unit.macs), *(bars if screen.width >= _WIDE else ()), "; ".join(filter(None, own))]
         rows.append(cells)
     headings = ["#", "unit", "output", "1/", "parameters", "FLOPs"]
     bars = ["of parameters", "of FLOPs"] if screen.width >= _WIDE else []

@@ -97,17 +97,17 @@ def _page(engine: Engine, name: str) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    from search.report import confirmed, headline, tables, theme
+    from search.report import confirmed, headline, tables, wording
     from search.store import reading, workers
 
     record = reading.load_study(engine, name, epochs=False)
     progress, pace = reading.progress(engine, name), workers.pace(engine, name)
-    metric, winner = theme.metric_name(record.metric), headline.winner_name(record)
+    metric, winner = wording.metric_name(record.metric), headline.winner_name(record)
     tied = f" ({winner})" if winner else ""
     lines = [
         Text.assemble((name, "bold"), f"  {record.backbone} ({record.weights}) on {record.dataset.name}"),
         Text(tables.states(record) + " The study has been stopped." * progress.stopping),
-        Text(f"best {metric} {theme.number(progress.best)}{tied}, plain recipe {theme.number(progress.baseline)}"),
+        Text(f"best {metric} {wording.number(progress.best)}{tied}, plain recipe {wording.number(progress.baseline)}"),
     ]
     if pace.trials_per_hour is not None:
         lines.append(Text(f"{pace.trials_per_hour:.3g} trials per hour"))

@@ -28,7 +28,7 @@ def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) 
     from search.cli._console import print_json
     from search.cli._tables import Sheet
     from search.records.study import of_target
-    from search.report import theme
+    from search.report import wording
 
     if as_json:
         print_json([_plain(summary) for summary in studies])
@@ -42,9 +42,9 @@ def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) 
             summary.task,
             summary.backbone,
             of_target(summary.progress.finished, summary.progress.target),
-            theme.number(summary.progress.best) + (" (leaks)" if summary.leak else ""),
-            theme.number(summary.progress.baseline),
-            theme.metric_name(summary.metric),
+            wording.number(summary.progress.best) + (" (leaks)" if summary.leak else ""),
+            wording.number(summary.progress.baseline),
+            wording.metric_name(summary.metric),
             f"{summary.created_at:%Y-%m-%d %H:%M}",
         )
         for summary in studies

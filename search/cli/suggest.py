@@ -61,17 +61,17 @@ def command(
 
 def _print(data: NewData, suggestions: Sequence[Suggestion]) -> None:
     from search.cli._console import console
-    from search.report import theme
+    from search.report import wording
 
     screen, dataset, traits = console(), data.record, data.traits
     what = f"{data.recognised.task}, {traits.images} training {dataset.noun}, {traits.classes} {dataset.outputs}"
     screen.print(f"{dataset.name}: {data.recognised.why}: {what}", soft_wrap=True)
     for one in suggestions:
-        gain = "" if one.gain is None else f", {theme.signed(one.gain)} against the plain recipe"
+        gain = "" if one.gain is None else f", {wording.signed(one.gain)} against the plain recipe"
         how = "confirmed" if one.confirmed else "seen once"
         screen.print(
-            f"{one.study} trial {one.trial} (data {one.apart:.2f} apart; {theme.metric_name(one.metric)} "
-            f"{theme.number(one.value)} there{gain}, {how}): {one.words}",
+            f"{one.study} trial {one.trial} (data {one.apart:.2f} apart; {wording.metric_name(one.metric)} "
+            f"{wording.number(one.value)} there{gain}, {how}): {one.words}",
             soft_wrap=True,
         )
 

@@ -11,7 +11,7 @@ from dash import dcc, html
 
 from search.dashboard import components
 from search.records.study import OPEN, StudyRecord, TrialRecord, TrialState, of_target
-from search.report import tables, theme
+from search.report import tables, theme, wording
 
 MOST = 4
 """Running trials that are shown with their curves."""
@@ -34,7 +34,7 @@ def parts(study: StudyRecord, now: datetime) -> list[Any]:
     open_ended = study.target >= OPEN
     left = None if open_ended else seconds_left(study, now)
     words = f"{of_target(done, study.target)} trials done"
-    words += f", about {theme.duration(round(left))} left" if left else ""
+    words += f", about {wording.duration(round(left))} left" if left else ""
     bar: Any = {} if open_ended else {"value": str(done), "max": str(study.target)}
     return [
         html.Section(
@@ -65,20 +65,20 @@ def seconds_left(study: StudyRecord, now: datetime) -> float | None:
 
 def _line(study: StudyRecord, trial: TrialRecord) -> html.P:
     values = [(record.epoch, record.metrics.get(study.metric)) for record in trial.epochs]
-    known = [(epoch, value) for epoch, value in values if value is not None and theme.finite(value)]
-    name, most = theme.metric_name(study.metric), max(tables.budget(study, trial), len(values), 1)
+    known = [(epoch, value) for epoch, value in values if value is not None and wording.finite(value)]
+    name, most = wording.metric_name(study.metric), max(tables.budget(study, trial), len(values), 1)
     words = f" is in epoch {min(len(values) + 1, most)} of {most}"
-    words += f", {name} {theme.number(known[-1][1])} so far" if known else ""
+    words += f", {name} {wording.number(known[-1][1])} so far" if known else ""
     link = dcc.Link(f"Trial {trial.number}", href=components.trial_path(study.name, trial.number))
     best = study.best.value if study.best is not None else None
-    alternative = f"{name} by epoch: {', '.join(theme.number(value) for _, value in known)}"
+    alternative = f"{name} by epoch: {', '.join(wording.number(value) for _, value in known)}"
     curve = html.Img(src=_curve(known, most, best), alt=alternative, width=_WIDTH, height=_HEIGHT)
     return html.P([link, words, *([curve] if known else [])])
 
 
 def _curve(points: Sequence[tuple[int, float]], most: int, best: float | None) -> str:
     """Return the address of a small drawing of a curve, with the ``best`` value so far as a dashed line."""
-    values = [value for _, value in points] + ([best] if best is not None and theme.finite(best) else [])
+    values = [value for _, value in points] + ([best] if best is not None and wording.finite(best) else [])
     low, high = min(values, default=0.0), max(values, default=0.0)
     across, up = (_WIDTH - 2 * _EDGE) / max(most - 1, 1), (_HEIGHT - 2 * _EDGE) / ((high - low) or 1.0)
     places = [(_EDGE + (epoch - 1) * across, _HEIGHT - _EDGE - (value - low) * up) for epoch, value in points]
@@ -86,7 +86,7 @@ def _curve(points: Sequence[tuple[int, float]], most: int, best: float | None) -
     parts = [f'<polyline points="{line}" fill="none" stroke="{theme.PURPLE}" stroke-width="2"/>']
     if places:
         parts.append(f'<circle cx="{places[-1][0]:.1f}" cy="{places[-1][1]:.1f}" r="3" fill="{theme.PURPLE}"/>')
-    if best is not None and theme.finite(best):
+    if best is not None and wording.finite(best):
         y = _HEIGHT - _EDGE - (best - low) * up
         parts.append(f'<path d="M0 {y:.1f}H{_WIDTH}" stroke="{theme.GREEN}" stroke-width="2" stroke-dasharray="5 4"/>')
     text = f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}">{"".join(parts)}</svg>'

@@ -14,7 +14,7 @@ from search.dashboard import components
 from search.dashboard._grid_script import LETTERS, THEME
 from search.records.study import StudyRecord, TrialRecord
 from search.records.uncertainty import SHARES
-from search.report import front, parameters, ranking_table, tables, theme
+from search.report import front, parameters, ranking_table, tables, wording
 from search.report.gain import lead_over_plain
 from search.report.origin import found_by
 
@@ -34,7 +34,7 @@ _HIDDEN = ("rank", "best_epoch", "trained", "worker", "started", "found_by")
 
 def columns(study: StudyRecord) -> list[dict[str, Any]]:
     """Return AG Grid's definitions of the columns; what every trial has first, then parameters, which are hidden."""
-    metric, points = theme.metric_name(study.metric), study.metric in SHARES
+    metric, points = wording.metric_name(study.metric), study.metric in SHARES
     fixed = [
         _column("trial", "trial", 76, **_NUMBER, pinned="left", cellRenderer="Trial", suppressHeaderFilterButton=True),
         _column("value", metric, 116, **_NUMBER),
@@ -85,18 +85,18 @@ def rows(study: StudyRecord) -> list[dict[str, Any]]:
         lead, size = lead_over_plain(study, trial), trial.size
         numbers: dict[str, tuple[float | None, str]] = {
             "rank": (rank, str(rank)),
-            "value": (_rounded(trial.value), theme.number(trial.value)),
-            "gain": (_rounded(lead), theme.change(lead, metric).removesuffix(" points") if lead is not None else ""),
-            "parameters": (size.parameters, theme.count(size.parameters)) if size else (None, ""),
-            "trained": (size.trained, theme.count(size.trained)) if size else (None, ""),
-            "flops": (size.flops, theme.count(size.flops)) if size else (None, ""),
-            "seconds": (_rounded(trial.seconds or None), theme.duration(trial.seconds)),
+            "value": (_rounded(trial.value), wording.number(trial.value)),
+            "gain": (_rounded(lead), wording.change(lead, metric).removesuffix(" points") if lead is not None else ""),
+            "parameters": (size.parameters, wording.count(size.parameters)) if size else (None, ""),
+            "trained": (size.trained, wording.count(size.trained)) if size else (None, ""),
+            "flops": (size.flops, wording.count(size.flops)) if size else (None, ""),
+            "seconds": (_rounded(trial.seconds or None), wording.duration(trial.seconds)),
             "best_epoch": (trial.best_epoch, str(trial.best_epoch)),
         }
         for name in objectives:
             if (value := trial.objectives.get(name)) is not None:
                 numbers[f"objective {name}"] = value, front.cell(name, value)
-        shown = {name: pair for name, pair in numbers.items() if theme.finite(pair[0])}
+        shown = {name: pair for name, pair in numbers.items() if wording.finite(pair[0])}
         table.append(
             {
                 "id": str(trial.number),
@@ -216,7 +216,7 @@ def summary(study: StudyRecord) -> str:
 
 def brushed_words(count: int) -> str:
     """Return what the table says of itself while a figure's brushes filter it."""
-    return f"{theme.counted(count, 'trial')} inside the brushes; a double click in the figure below lists all again."
+    return f"{wording.counted(count, 'trial')} inside the brushes; a double click in the figure below lists all again."
 
 
 BRUSH = "function (numbers) { window.ftsearch.brush(numbers); }"

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from search.records.backbone_ranking import BackboneScore, Ranking, mean_ranks, trust
-from search.report import page, theme
+from search.report import page, wording
 from search.report.figures import ranking_figures
 
 _NONE = "–"
@@ -17,7 +17,7 @@ def columns(ranking: Ranking) -> tuple[str, ...]:
     """Return the headings of the table."""
     fixed = ("backbone", "weights", "mean rank")
     costs = ("parameters", "FLOPs", "latency", "ImageNet")
-    tried = (f"best {theme.metric_name(ranking.metric)} here",) if ranking.tried else ()
+    tried = (f"best {wording.metric_name(ranking.metric)} here",) if ranking.tried else ()
     return (*fixed, *ranking.titles.values(), *costs, *tried)
 
 
@@ -30,15 +30,15 @@ def table(ranking: Ranking) -> list[tuple[str, ...]]:
 
 
 def _row(ranking: Ranking, backbone_score: BackboneScore, rank: float) -> tuple[str, ...]:
-    scores = (theme.number(backbone_score.scores.get(name), 3) for name in ranking.titles)
+    scores = (wording.number(backbone_score.scores.get(name), 3) for name in ranking.titles)
     accuracy = _NONE if backbone_score.accuracy is None else f"{backbone_score.accuracy:.1f} %"
     costs = (
-        theme.count(backbone_score.parameters),
-        theme.count(backbone_score.flops),
+        wording.count(backbone_score.parameters),
+        wording.count(backbone_score.flops),
         f"{backbone_score.latency_ms:.1f} ms",
         accuracy,
     )
-    tried = (theme.number(ranking.tried.get(backbone_score.backbone)),) if ranking.tried else ()
+    tried = (wording.number(ranking.tried.get(backbone_score.backbone)),) if ranking.tried else ()
     return (backbone_score.backbone, Path(backbone_score.weights).name, f"{rank:.1f}", *scores, *costs, *tried)
 
 
@@ -50,7 +50,7 @@ def best_layers(ranking: Ranking) -> list[tuple[str, str, str]]:
     rows = []
     for backbone_score in ranking.backbone_scores:
         for name, title in ranking.titles.items():
-            layers = [layer for layer in backbone_score.layers if theme.finite(layer.scores.get(name))]
+            layers = [layer for layer in backbone_score.layers if wording.finite(layer.scores.get(name))]
             if len(layers) < 2:
                 continue
             best = max(layers, key=lambda layer: (layer.scores[name], layer.depth))

@@ -8,7 +8,7 @@ from statistics import mean, variance
 from typing import NamedTuple
 
 from search.records.study import Refit, Repeat, StudyRecord, TrialState
-from search.report import final, theme
+from search.report import final, wording
 
 FEWEST = 3
 """Fewest trainings for an interval: with two, Student's t is 12.7, and two equal values look certain."""
@@ -76,7 +76,7 @@ def _of_cut(study: StudyRecord, folds: int, fraction: float) -> list[Confirmed]:
     sign = 1.0 if study.maximize else -1.0
     runs: dict[int, list[Repeat]] = {}
     for run in study.repeats:
-        if (run.folds, run.fraction) == (folds, fraction) and theme.finite(run.value):
+        if (run.folds, run.fraction) == (folds, fraction) and wording.finite(run.value):
             runs.setdefault(run.trial, []).append(run)
     baseline = study.baseline.number if study.baseline is not None else None
     plain = {(run.seed, run.fold): run.value or 0.0 for run in runs.get(-1 if baseline is None else baseline, ())}
@@ -185,8 +185,8 @@ def _line(study: StudyRecord, row: Confirmed) -> tuple[str, ...]:
         _data(row),
         str(len(row.values)),
         _mean(row),
-        theme.number(row.searched),
-        "–" if row.drop is None else theme.signed(-sign * row.drop),
+        wording.number(row.searched),
+        "–" if row.drop is None else wording.signed(-sign * row.drop),
         _difference(study, against) if against else "–",
         _p(against.adjusted) if against is not None and against.adjusted is not None else "–",
     )
@@ -225,7 +225,7 @@ def _verdict(study: StudyRecord) -> str:
         f" over {best.folds} folds" if best.folds > 1 else ""
     )
     name = "the plain recipe" if best.is_baseline else f"trial {best.number}"
-    text = f"With {how} {name} is best: {theme.metric_name(study.metric)} {_mean(best)}"
+    text = f"With {how} {name} is best: {wording.metric_name(study.metric)} {_mean(best)}"
     if best.is_baseline or plain is None:
         return text + ("; no candidate of the search beats it." if best.is_baseline and len(rows) > 1 else ".")
     text += f" against {_mean(plain)} of the plain recipe"
@@ -247,12 +247,12 @@ def _equals(p: float) -> str:
 
 def _difference(study: StudyRecord, against: Comparison) -> str:
     """Return the difference with the sign of the numbers shown beside it."""
-    signed = theme.signed(against.difference if study.maximize else -against.difference)
+    signed = wording.signed(against.difference if study.maximize else -against.difference)
     return signed + (f" ± {against.margin:.4f}" if against.margin is not None else "")
 
 
 def _mean(row: Confirmed) -> str:
-    return theme.number(row.mean) + (f" ± {row.margin:.4f}" if row.margin is not None else "")
+    return wording.number(row.mean) + (f" ± {row.margin:.4f}" if row.margin is not None else "")
 
 
 def _luck(study: StudyRecord) -> str:
@@ -261,10 +261,11 @@ def _luck(study: StudyRecord) -> str:
     if row is None or row.drop is None or row.searched is None:
         return ""
     other = f" and on other validation {study.dataset.noun}" if row.folds > 1 else ""
-    what = f"The search saw {theme.number(row.searched)} for its best trial, {row.number}; with fresh seeds{other} it "
+    searched = wording.number(row.searched)
+    what = f"The search saw {searched} for its best trial, {row.number}; with fresh seeds{other} it "
     if row.drop <= 0:
-        return f"{what}does no worse ({theme.number(row.mean)}): no sign of selection bias."
-    return f"{what}reaches {theme.number(row.mean)}: {row.drop:.4f} of it was luck (selection bias)."
+        return f"{what}does no worse ({wording.number(row.mean)}): no sign of selection bias."
+    return f"{what}reaches {wording.number(row.mean)}: {row.drop:.4f} of it was luck (selection bias)."
 
 
 def _progress(study: StudyRecord) -> str:
@@ -284,7 +285,7 @@ def _views(study: StudyRecord, refit: Refit) -> str:
     """Return the effect of averaging over views of each image on a refit's score."""
     averaged = refit.views.get(study.metric)
     if averaged is not None:
-        return f" ({theme.number(averaged)} averaged over views of each, which `ftsearch predict` does not do)"
+        return f" ({wording.number(averaged)} averaged over views of each, which `ftsearch predict` does not do)"
     return ", averaged over views of each" if refit.tta else ""
 
 
@@ -296,7 +297,7 @@ def refit_sentence(study: StudyRecord, refit: Refit) -> str:
     value = refit.test.get(study.metric)
     if value is None:
         return f"{what}: the data set has no test {study.dataset.noun}, so there is no final number."
-    score = f"{theme.metric_name(study.metric)} {theme.number(value)} on the test {study.dataset.noun}"
+    score = f"{wording.metric_name(study.metric)} {wording.number(value)} on the test {study.dataset.noun}"
     score += _views(study, refit)
     if refit.look == 1:
         return f"{what}: {score}. This is the final number."

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from search.records.choice import final_model
 from search.records.study import StudyRecord, TrialRecord
-from search.report import theme
+from search.report import wording
 
 
 def choice_sentence(study: StudyRecord) -> str:
     """Return how the winner was chosen among retrained candidates; empty if the search alone chose."""
     chosen, best, ahead = study.contenders, study.best, study.ahead
     if best is not None and ahead is not None:
-        metric, count = theme.metric_name(study.metric), study.dataset.samples().get("val", 0)
+        metric, count = wording.metric_name(study.metric), study.dataset.samples().get("val", 0)
         return (
-            f"{_name(ahead)} has {metric} {theme.number(ahead.value)}, which {count} validation {study.dataset.noun} "
-            f"cannot tell apart from the {theme.number(best.value)} of {_name(best)}; {_why(best, ahead)}."
+            f"{_name(ahead)} has {metric} {wording.number(ahead.value)}, which {count} validation {study.dataset.noun} "
+            f"cannot tell apart from the {wording.number(best.value)} of {_name(best)}; {_why(best, ahead)}."
         )
     if not chosen:
         return ""
     winner, *others = chosen
-    metric = theme.metric_name(study.metric)
+    metric = wording.metric_name(study.metric)
     higher = next((one for one in others if study.is_better(one.mean, winner.mean)), None)
     if higher is not None:
         return (
             f"Over {winner.trainings} trainings, the search's own and fresh ones, {_name(higher.trial)} has mean "
-            f"{metric} {theme.number(higher.mean)}, which validation cannot tell apart from the "
-            f"{theme.number(winner.mean)} of {_name(winner.trial)}; {_why(winner.trial, higher.trial)}."
+            f"{metric} {wording.number(higher.mean)}, which validation cannot tell apart from the "
+            f"{wording.number(winner.mean)} of {_name(winner.trial)}; {_why(winner.trial, higher.trial)}."
         )
-    beaten = ", ".join(f"{theme.number(one.mean)} of {_name(one.trial)}" for one in others)
+    beaten = ", ".join(f"{wording.number(one.mean)} of {_name(one.trial)}" for one in others)
     same = [one for one in others if one.mean == winner.mean]
     why = " and the fewest parameters" * bool(same)
     return (
         f"{_name(winner.trial)} has the best mean{why} over {winner.trainings} trainings, the search's own and fresh "
-        f"ones: {metric} {theme.number(winner.mean)} against {beaten}."
+        f"ones: {metric} {wording.number(winner.mean)} against {beaten}."
     )
 
 
@@ -52,12 +52,12 @@ def model_sentence(study: StudyRecord) -> str:
     if best is None:
         return ""
     noun, who = study.dataset.noun, _name(best)
-    score = f"{theme.metric_name(study.metric)} {theme.number(best.value)}"
+    score = f"{wording.metric_name(study.metric)} {wording.number(best.value)}"
     if final is None and best.checkpoint is None:
         return f"none: no weights of {who} are kept; `ftsearch refit {study.name}` trains it again."
     if final is None:
         return f"{who} as the search trained it, on the training {noun} alone; {score} on the validation {noun}."
-    epochs = theme.counted(final.epochs, "epoch")
+    epochs = wording.counted(final.epochs, "epoch")
     mean = f", the mean of {final.trainings} trainings" if final.trainings > 1 else ""
     return (
         f"{who} trained on train and validation data, {final.images} {noun}, for {epochs}{mean}; no {noun} are left to "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search.records.study import StudyRecord, TrialRecord
-from search.report import effects, parameters, shown_trials, theme
+from search.report import effects, parameters, shown_trials, wording
 from search.report.confirmed import sentences
 from search.report.origin import paid
 from search.sampling.importance import importances
@@ -38,7 +38,7 @@ def _mattered(study: StudyRecord) -> str:
             f"; {note}" if note else ""
         )
         parts.append(f"{parameters.label(name)} ({text})")
-    return f"Most of the difference between trials came from {theme.listed(parts)}, judged from {len(judged)} trials."
+    return f"Most of the difference between trials came from {wording.listed(parts)}, judged from {len(judged)} trials."
 
 
 def _shared(done: list[TrialRecord]) -> str:
@@ -68,9 +68,9 @@ def _smallest(study: StudyRecord, done: list[TrialRecord]) -> str:
     if smallest is None or smallest.size is None or smallest is baseline:
         return ""
     return (
-        f"Trial {smallest.number} scores no worse than the plain recipe with {theme.count(smallest.size.parameters)} "
-        f"parameters instead of {theme.count(baseline.size.parameters)} "
-        f"({theme.metric_name(study.metric)} {theme.number(smallest.value)})."
+        f"Trial {smallest.number} scores no worse than the plain recipe with {wording.count(smallest.size.parameters)} "
+        f"parameters instead of {wording.count(baseline.size.parameters)} "
+        f"({wording.metric_name(study.metric)} {wording.number(smallest.value)})."
     )
 
 

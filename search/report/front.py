@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search.records.objectives import COSTS, QUANTISED
 from search.records.study import CLOCK_TOLERANCE, Objective, StudyRecord, TrialRecord
-from search.report import theme
+from search.report import wording
 
 HEADING = "Pareto front"
 _NAMES = {"flops": "FLOPs", "train_seconds": "train seconds", "checkpoint_bytes": "checkpoint"}
@@ -51,8 +51,9 @@ def _tolerance(study: StudyRecord) -> str:
 def name(objective: Objective, metric: str) -> str:
     """Return an objective's name in tables; ``metric`` is its study's first one."""
     if objective.name == QUANTISED:
-        return f"int8 {theme.metric_name(metric)}"
-    return _NAMES.get(objective.name, objective.name if objective.name in COSTS else theme.metric_name(objective.name))
+        return f"int8 {wording.metric_name(metric)}"
+    own = objective.name
+    return _NAMES.get(own, own if own in COSTS else wording.metric_name(own))
 
 
 def further(study: StudyRecord, trial: TrialRecord) -> list[tuple[str, str]]:
@@ -68,14 +69,14 @@ def cell(quantity: str, value: float) -> str:
     """Return a metric or cost as shown to people."""
     match quantity:
         case "parameters" | "flops":
-            return theme.count(value)
+            return wording.count(value)
         case "latency":
             return f"{value:.3g} ms"
         case "train_seconds":
-            return theme.duration(value)
+            return wording.duration(value)
         case "checkpoint_bytes":
-            return f"{theme.count(value)}B"
-    return theme.number(value)
+            return f"{wording.count(value)}B"
+    return wording.number(value)
 
 
 def _cell(objective: Objective, trial: TrialRecord) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.records.uncertainty import difference_error
-from search.report import theme
+from search.report import wording
 from search.report.confirmed import Confirmed, whole
 
 _ALPHA = 0.05
@@ -71,7 +71,7 @@ def lead_over_plain(study: StudyRecord, trial: TrialRecord) -> float | None:
 
 def seen_difference(value: float, baseline: float) -> float:
     """Return the difference of both values rounded as readers see them, so that it matches them."""
-    return round(value, theme.DIGITS) - round(baseline, theme.DIGITS)
+    return round(value, wording.DIGITS) - round(baseline, wording.DIGITS)
 
 
 def gain(study: StudyRecord) -> Gain | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.report import structures, theme
+from search.report import structures, wording
 from search.report.gain import Gain, Proof, gain
 
 _NAMED = 6
@@ -48,22 +48,22 @@ def headline(study: StudyRecord) -> Headline | None:
     best = study.best
     if best is None:
         return None
-    gained, metric = gain(study), theme.metric_name(study.metric)
+    gained, metric = gain(study), wording.metric_name(study.metric)
     who = (winner_name(study), best.words, structures.cells(study, best))
     if gained is None:
-        values = f"{metric} {theme.number(best.value)}"
+        values = f"{metric} {wording.number(best.value)}"
         missing = "has no result yet" if study.baseline is not None else "was not tried"
         return Headline("", values, "", Proof.UNKNOWN, f"the plain recipe {missing}", "", *who)
     if gained.best is gained.baseline:
-        values = f"{metric} {theme.number(best.value)}"
-        reason = f"none of {theme.counted(gained.candidates, 'candidate')} beat the plain recipe"
+        values = f"{metric} {wording.number(best.value)}"
+        reason = f"none of {wording.counted(gained.candidates, 'candidate')} beat the plain recipe"
         return Headline("No gain", values, "", Proof.NONE, reason, "", *who)
-    values = f"{metric} {theme.number(gained.baseline.value)} to {theme.number(best.value)}"
+    values = f"{metric} {wording.number(gained.baseline.value)} to {wording.number(best.value)}"
     values += "" if study.maximize else " (lower is better)"
     if gained.baseline.state is TrialState.PRUNED:
         values += f", the plain recipe {gained.baseline.ended.partition(':')[0]}"
     return Headline(
-        theme.change(gained.difference, study.metric),
+        wording.change(gained.difference, study.metric),
         values,
         _badge(gained),
         gained.proof,
@@ -94,7 +94,7 @@ def winner_name(study: StudyRecord) -> str:
         return name
     if len(tied) > _NAMED:
         return f"{name}, tied with {len(tied)} other trials"
-    return f"{name}, tied with {theme.listed([str(number) for number in tied], 'trial')}"
+    return f"{name}, tied with {wording.listed([str(number) for number in tied], 'trial')}"
 
 
 def _badge(gained: Gain) -> str:
@@ -103,7 +103,7 @@ def _badge(gained: Gain) -> str:
         return "worse than the plain recipe" if gained.lead < 0 else "no better than the plain recipe"
     if gained.proof is Proof.CONFIRMED and fresh is not None and fresh.against is not None:
         what = "seed" if fresh.folds == 1 else "training"
-        return f"confirmed by {theme.counted(fresh.against.pairs, what)}"
+        return f"confirmed by {wording.counted(fresh.against.pairs, what)}"
     return str(gained.proof)
 
 
@@ -112,16 +112,16 @@ def _reason(study: StudyRecord, gained: Gain) -> str:
     if gained.proof is Proof.NONE:
         return ""
     if against is not None:
-        change = theme.change(against.difference if study.maximize else -against.difference, study.metric)
-        size = "" if against.margin is None else f", margin {theme.size_of_change(against.margin, study.metric)}"
+        change = wording.change(against.difference if study.maximize else -against.difference, study.metric)
+        size = "" if against.margin is None else f", margin {wording.size_of_change(against.margin, study.metric)}"
         return f"{change} with fresh seeds{size}"
     if gained.leaks:
         return f"some validation {study.dataset.noun} are in training too"
     if gained.margin is None:
-        return f"{theme.metric_name(study.metric)} of this study has no known margin of error"
+        return f"{wording.metric_name(study.metric)} of this study has no known margin of error"
     chosen = f" for the best of {gained.candidates} candidates" if gained.candidates > 1 else ""
     return (
-        f"margin {theme.size_of_change(gained.margin, study.metric)}{chosen} on {gained.samples} validation "
+        f"margin {wording.size_of_change(gained.margin, study.metric)}{chosen} on {gained.samples} validation "
         f"{study.dataset.noun}"
     )
 
@@ -131,9 +131,9 @@ def _size(gained: Gain) -> str:
     if not mine or not plain:
         return ""
     share = abs(1 - mine / plain)
-    instead = f"({theme.count(mine)} instead of {theme.count(plain)})"
-    if theme.count(mine) == theme.count(plain):
-        return f"as many parameters as the plain recipe ({theme.count(mine)})"
+    instead = f"({wording.count(mine)} instead of {wording.count(plain)})"
+    if wording.count(mine) == wording.count(plain):
+        return f"as many parameters as the plain recipe ({wording.count(mine)})"
     if mine > 2 * plain:
         return f"{mine / plain:.1f} times the parameters of the plain recipe {instead}"
     shown = f"{100 * share:.0f}" if share >= 0.095 else f"{100 * share:.1g}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from search.records.study import StudyRecord, TrialRecord
-from search.report import theme
+from search.report import wording
 
 _SAMPLERS = {"tpe": "TPE", "cost_aware": "cost-aware TPE", "nsga2": "NSGA-II", "nsga3": "NSGA-III", "random": "chance"}
 _WAYS = {
@@ -40,11 +40,11 @@ def paid(study: StudyRecord) -> str:
     if len(known) < 2:
         return ""
     parts = [
-        f"{_WAYS[way]} {theme.number(study.ranking[best[way]].value) if way in best else 'none complete'} "
+        f"{_WAYS[way]} {wording.number(study.ranking[best[way]].value) if way in best else 'none complete'} "
         f"(of {tried[way]})"
         for way in known
     ]
-    return f"The best {theme.metric_name(study.metric)} by how candidates were found: {', '.join(parts)}."
+    return f"The best {wording.metric_name(study.metric)} by how candidates were found: {', '.join(parts)}."
 
 
 def _way(trial: TrialRecord) -> str:

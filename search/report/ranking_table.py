@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.report import theme
+from search.report import wording
 
 
 class Row(NamedTuple):
@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 def headings(study: StudyRecord) -> tuple[str, ...]:
     """Return the headings of the columns."""
-    return ("rank", "trial", "state", theme.metric_name(study.metric), "params", "FLOPs", "time", "candidate")
+    return ("rank", "trial", "state", wording.metric_name(study.metric), "params", "FLOPs", "time", "candidate")
 
 
 def rows(study: StudyRecord, most: int | None = None) -> list[Row]:
@@ -54,10 +54,10 @@ def row(trial: TrialRecord, rank: str = "") -> Row:
         rank,
         str(trial.number),
         f"{state}, breaks {' and '.join(trial.broken)}" if trial.broken else state,
-        theme.number(trial.value),
-        theme.count(size.parameters) if size else "–",
-        theme.count(size.flops) if size else "–",
-        theme.duration(trial.seconds) if trial.seconds else "–",
+        wording.number(trial.value),
+        wording.count(size.parameters) if size else "–",
+        wording.count(size.flops) if size else "–",
+        wording.duration(trial.seconds) if trial.seconds else "–",
         trial.words or trial.ended,
     )
 

@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.report import theme
+from search.report import wording
 
 EPOCHS_RUN = "epochs_run"
 """Key of ``TrialRecord.extras`` under which an outline holds the number of epochs a trial ran."""
@@ -40,7 +40,7 @@ def for_details(study: StudyRecord, most: int = 60) -> list[int]:
 def with_values(study: StudyRecord, most: int) -> list[TrialRecord]:
     """Return ended trials that have a value and parameters; of more than ``most``, a uniform sample."""
     ended = (TrialState.COMPLETE, TrialState.PRUNED)
-    done = [trial for trial in study.trials if trial.state in ended and theme.finite(trial.value) and trial.params]
+    done = [trial for trial in study.trials if trial.state in ended and wording.finite(trial.value) and trial.params]
     if len(done) <= most:
         return done
     chosen = sorted(random.Random(0).sample(range(len(done)), most))

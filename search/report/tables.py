@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from search.records.objectives import QUANTISED
 from search.records.study import StudyRecord, TrialRecord, TrialState, of_target
-from search.report import front, parameters, shown_trials, theme
+from search.report import front, parameters, shown_trials, wording
 from search.report.headline import headline
 
 STUDIES = ("study", "data set", "backbone", "metric", "best", "plain recipe", "against it", "trials", "training")
@@ -34,7 +34,7 @@ def states(study: StudyRecord) -> str:
 def cost(study: StudyRecord) -> str:
     """Return the search's cost: seconds of all trials, and the epochs that pruning saved."""
     spent = sum(trial.seconds for trial in study.trials)
-    text = f"{theme.duration(spent)} of training in all trials"
+    text = f"{wording.duration(spent)} of training in all trials"
     saved = sum(epochs_saved(study, trial) for trial in study.trials if trial.state is TrialState.PRUNED)
     done = (TrialState.COMPLETE, TrialState.PRUNED)
     possible = sum(budget(study, trial) for trial in study.trials if trial.state in done)
@@ -77,10 +77,11 @@ def facts(study: StudyRecord) -> list[tuple[str, str]]:
     counted, _, by_state = states(study).partition(": ")
     lines = [(counted, by_state)]
     if best is not None:
-        lines.insert(0, (theme.number(best.value), f"best {theme.metric_name(study.metric)}"))
+        lines.insert(0, (wording.number(best.value), f"best {wording.metric_name(study.metric)}"))
         if best.size is not None:
-            lines.append((theme.count(best.size.parameters), f"parameters, {theme.count(best.size.trained)} trained"))
-            lines.append((theme.count(best.size.flops), "FLOPs of one forward pass"))
+            trained = wording.count(best.size.trained)
+            lines.append((wording.count(best.size.parameters), f"parameters, {trained} trained"))
+            lines.append((wording.count(best.size.flops), "FLOPs of one forward pass"))
     text, _, saved = cost(study).partition(" of training in all trials")
     return [*lines, (text, f"of training{saved}")]
 
@@ -110,12 +111,12 @@ def _study(study: StudyRecord) -> tuple[str, ...]:
         study.name,
         study.dataset.name,
         study.backbone,
-        theme.metric_name(study.metric),
-        theme.number(best.value if best else None),
-        theme.number(baseline.value if baseline else None),
+        wording.metric_name(study.metric),
+        wording.number(best.value if best else None),
+        wording.number(baseline.value if baseline else None),
         ", ".join(part for part in (shown.gain, shown.badge) if part) or "–" if shown is not None else "–",
         of_target(len(study.trials), study.target),
-        theme.duration(sum(trial.seconds for trial in study.trials)),
+        wording.duration(sum(trial.seconds for trial in study.trials)),
     )
 
 
@@ -141,12 +142,12 @@ def results(trials: Sequence[TrialRecord]) -> list[Difference]:
     """Return the results of ``trials``."""
     rows = (
         ("state", [trial.state.value for trial in trials]),
-        ("value", [theme.number(trial.value) for trial in trials]),
+        ("value", [wording.number(trial.value) for trial in trials]),
         ("best epoch", [str(trial.best_epoch or "–") for trial in trials]),
-        ("parameters", [theme.count(trial.size.parameters) if trial.size else "–" for trial in trials]),
-        ("trained parameters", [theme.count(trial.size.trained) if trial.size else "–" for trial in trials]),
-        ("FLOPs", [theme.count(trial.size.flops) if trial.size else "–" for trial in trials]),
-        ("time", [theme.duration(trial.seconds) for trial in trials]),
+        ("parameters", [wording.count(trial.size.parameters) if trial.size else "–" for trial in trials]),
+        ("trained parameters", [wording.count(trial.size.trained) if trial.size else "–" for trial in trials]),
+        ("FLOPs", [wording.count(trial.size.flops) if trial.size else "–" for trial in trials]),
+        ("time", [wording.duration(trial.seconds) for trial in trials]),
         *_further(trials),
     )
     return [Difference(what, tuple(cells)) for what, cells in rows]
@@ -159,7 +160,7 @@ def _further(trials: Sequence[TrialRecord]) -> list[tuple[str, list[str]]]:
     for name in names:
         values = [trial.objectives.get(name) for trial in trials]
         if any(value not in (None, trial.value) for value, trial in zip(values, trials, strict=True)):
-            label = "int8 value" if name == QUANTISED else theme.metric_name(name)
+            label = "int8 value" if name == QUANTISED else wording.metric_name(name)
             rows.append((label, ["–" if value is None else front.cell(name, value) for value in values]))
     return rows
 

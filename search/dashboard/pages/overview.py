@@ -8,7 +8,7 @@ from dash import dcc, html
 
 from search.dashboard import components
 from search.records.study import of_target
-from search.report import theme
+from search.report import wording
 from search.report.figures import studies_figures
 from search.store.reading import Summary
 
@@ -57,14 +57,14 @@ def facts(studies: Sequence[Summary]) -> html.Div:
 
 def _row(study: Summary) -> tuple[object, ...]:
     progress = study.progress
-    gain, best = "–", theme.number(progress.best) + (" (leaks)" if study.leak else "")
+    gain, best = "–", wording.number(progress.best) + (" (leaks)" if study.leak else "")
     if progress.best is not None and progress.baseline is not None:
-        shown = [round(value, theme.DIGITS) for value in (progress.best, progress.baseline)]
-        gain = theme.change(shown[0] - shown[1], study.metric)
+        shown = [round(value, wording.DIGITS) for value in (progress.best, progress.baseline)]
+        gain = wording.change(shown[0] - shown[1], study.metric)
     states = ", ".join(f"{count} {state.value}" for state, count in progress.states.items())
     return (
         dcc.Link(study.name, href=components.study_path(study.name)),
-        theme.metric_name(study.metric),
+        wording.metric_name(study.metric),
         html.Span(best, title=study.leak) if study.leak else best,
         gain,
         html.Span(of_target(progress.finished, progress.target), title=states),

@@ -9,7 +9,7 @@ from dash import dcc, html
 
 from search.dashboard import components
 from search.records.study import StudyRecord, TrialRecord
-from search.report import front, parameters, theme
+from search.report import front, parameters, wording
 from search.report.figures import trials_figures
 from search.report.gain import lead_over_plain
 from search.report.origin import found_by
@@ -74,17 +74,18 @@ def facts(study: StudyRecord, trial: TrialRecord) -> list[Any]:
     ]
     lead = lead_over_plain(study, trial)
     if lead is not None and study.baseline is not None:
-        change = theme.change(lead, study.metric)
-        notes.append(html.P(f"{change} against the plain recipe ({theme.number(study.baseline.value)})."))
+        change = wording.change(lead, study.metric)
+        notes.append(html.P(f"{change} against the plain recipe ({wording.number(study.baseline.value)})."))
     cells = [
-        (theme.number(trial.value), theme.metric_name(study.metric)),
+        (wording.number(trial.value), wording.metric_name(study.metric)),
         (str(trial.best_epoch or "–"), f"best epoch of {len(trial.epochs)}"),
-        (theme.duration(trial.seconds), "training"),
+        (wording.duration(trial.seconds), "training"),
         (trial.worker or "–", f"worker, attempt {trial.attempts}"),
     ]
     if trial.size is not None:
-        cells.insert(2, (theme.count(trial.size.parameters), f"parameters, {theme.count(trial.size.trained)} trained"))
-        cells.insert(3, (theme.count(trial.size.flops), "FLOPs of one forward pass"))
+        trained = wording.count(trial.size.trained)
+        cells.insert(2, (wording.count(trial.size.parameters), f"parameters, {trained} trained"))
+        cells.insert(3, (wording.count(trial.size.flops), "FLOPs of one forward pass"))
     cells += front.further(study, trial)
     shown: list[Any] = [
         html.Section(notes, className="winner"),
@@ -147,12 +148,12 @@ def _measured(trial: TrialRecord) -> list[Any]:
     results = sorted(trial.evaluation.measured, key=lambda result: -result.support)[:_MOST_CLASSES]
     names = list(dict.fromkeys(measure for result in results for measure in result.values))
     rows = [
-        (result.name, *(theme.number(result.values.get(name)) for name in names), str(result.support))
+        (result.name, *(wording.number(result.values.get(name)) for name in names), str(result.support))
         for result in results
     ]
     more = len(trial.evaluation.measured) - len(results)
     note = html.P(f"{more} rarer ones are not listed.", className="soft") if more else None
-    head = ("name", *(theme.metric_name(name) for name in names), "in validation")
+    head = ("name", *(wording.metric_name(name) for name in names), "in validation")
     return [html.H2("Results by class"), components.table(head, rows), note]
 
 

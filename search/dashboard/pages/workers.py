@@ -8,7 +8,7 @@ from typing import Any
 from dash import dcc, html
 
 from search.dashboard import components
-from search.report import theme
+from search.report import wording
 from search.store.aggregates import WorkerActivity
 
 
@@ -29,7 +29,7 @@ def facts(workers: Sequence[WorkerActivity]) -> list[Any]:
             html.Span(_running(worker)) if worker.running else "–",
             str(worker.finished),
             str(worker.failed),
-            theme.duration(worker.seconds),
+            wording.duration(worker.seconds),
             f"{worker.last:%Y-%m-%d %H:%M:%S}" if worker.last else "–",
         )
         for worker in workers

@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.report import theme
+from search.report import wording
 
 AXES = (
     ("trials", "trials that ended"),
@@ -26,7 +26,7 @@ class Progress(NamedTuple):
 
 def progress(study: StudyRecord) -> Progress | None:
     """Return the study's progress; None if no trial has ended with a value."""
-    done = [trial for trial in study.trials if trial.finished_at is not None and theme.finite(trial.value)]
+    done = [trial for trial in study.trials if trial.finished_at is not None and wording.finite(trial.value)]
     done.sort(key=lambda trial: (trial.finished_at, trial.number))
     if not done:
         return None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord
-from search.report import theme
+from search.report import theme, wording
 from search.report.figures._base import Section, StudiesFigure
 
 _COSTS = (
@@ -70,7 +70,7 @@ class BestCost(StudiesFigure):
                 marker={"size": [14, 9][: 1 + joined], "symbol": ["circle", "square-open"][: 1 + joined]},
                 hovertemplate=f"{theme.wrapped(row.study)}: %{{y:.4f}}, %{{x:.4s}}<extra></extra>",
             )
-        metrics = sorted({theme.metric_name(row.metric) for row in rows.studies})
+        metrics = sorted({wording.metric_name(row.metric) for row in rows.studies})
         views = [
             (label, {"x": [xs[axis] for xs in axes]}, {"xaxis.title.text": title, "xaxis.autorange": True})
             for axis, (label, title) in enumerate(_COSTS)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord
-from search.report import theme
+from search.report import theme, wording
 from search.report.confirmed import confirmed
 from search.report.figures._base import Figure, Section
 
@@ -74,7 +74,7 @@ class Confirmation(Figure):
             marker={"color": theme.RED, "size": 10, "symbol": "x"},
             name="in the search",
         )
-        figure = theme.styled(figure, height=140 + 34 * len(labels), x=theme.metric_name(rows.metric))
+        figure = theme.styled(figure, height=140 + 34 * len(labels), x=wording.metric_name(rows.metric))
         figure.update_yaxes(type="category", autorange="reversed")
         return figure
 

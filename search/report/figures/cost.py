@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.report import parameters, shown_trials, theme
+from search.report import parameters, shown_trials, theme, wording
 from search.report.figures._base import Figure, Need, Section
 from search.report.tables import epochs_saved
 
@@ -66,7 +66,7 @@ class Cost(Figure):
                 x=[bar.minutes for bar in shown],
                 y=[bar.label for bar in shown],
                 orientation="h",
-                text=[f" {theme.duration(60 * bar.minutes)}, {bar.trials} trials" for bar in shown],
+                text=[f" {wording.duration(60 * bar.minutes)}, {bar.trials} trials" for bar in shown],
                 textposition="outside",
                 cliponaxis=False,
                 marker={

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialState
-from search.report import theme
+from search.report import theme, wording
 from search.report.figures._base import Figure, Section
 
 _BINS = 8
@@ -51,7 +51,7 @@ class FreezeTail(Figure):
             if (
                 counted
                 and trial.value is not None
-                and theme.finite(trial.value)
+                and wording.finite(trial.value)
                 and isinstance(freeze, int)
                 and isinstance(tail, int)
                 and min(freeze, tail) >= 0
@@ -95,7 +95,7 @@ class FreezeTail(Figure):
                 xgap=2,
                 ygap=2,
                 hovertemplate="frozen %{x}, dropped %{y}<br>best %{z:.4f}<extra></extra>",
-                colorbar={"title": {"text": theme.metric_name(rows.metric)}, "thickness": 12},
+                colorbar={"title": {"text": wording.metric_name(rows.metric)}, "thickness": 12},
             )
         )
         figure = theme.styled(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord
-from search.report import theme
+from search.report import theme, wording
 from search.report.figures._base import Figure, Section
 from search.report.figures._progress import AXES, progress, steps
 
@@ -78,7 +78,7 @@ class History(Figure):
             line={"color": theme.GREEN, "shape": "hv", "width": 3},
             hoverinfo="skip",
         )
-        if theme.finite(rows.baseline):
+        if wording.finite(rows.baseline):
             figure.add_hline(
                 y=rows.baseline,
                 line_dash="dash",
@@ -96,7 +96,7 @@ class History(Figure):
         ]
         for trace, x in zip(figure.data, views[0][1]["x"], strict=True):
             trace.x = x
-        figure = theme.styled(figure, x=AXES[0][1], y=theme.metric_name(rows.metric))
+        figure = theme.styled(figure, x=AXES[0][1], y=wording.metric_name(rows.metric))
         figure.update_xaxes(dtick=views[0][2]["xaxis.dtick"])
         figure.update_yaxes(range=limits)
         return theme.menu(figure, views)
@@ -105,7 +105,7 @@ class History(Figure):
 def _limits(rows: Rows) -> list[float]:
     """Return the range of complete trials; pruned ones, which may be far off, are drawn as a rug at its edge."""
     known = [value for value, state in zip(rows.values, rows.states, strict=True) if state == "complete"]
-    known = [*known, *([rows.baseline] if rows.baseline is not None and theme.finite(rows.baseline) else [])]
+    known = [*known, *([rows.baseline] if rows.baseline is not None and wording.finite(rows.baseline) else [])]
     low, high = min(known or rows.values), max(known or rows.values)
     space = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     return [low - space, high + space]

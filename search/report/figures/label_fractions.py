@@ -7,7 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord
-from search.report import theme
+from search.report import theme, wording
 from search.report.confirmed import confirmed
 from search.report.figures._base import Figure, Section
 
@@ -62,7 +62,7 @@ class LabelFractions(Figure):
                 line=theme.series(index),
                 name="plain recipe" if is_plain else f"trial {number}",
             )
-        figure = theme.styled(figure, x=f"training {rows.noun}", y=theme.metric_name(rows.metric))
+        figure = theme.styled(figure, x=f"training {rows.noun}", y=wording.metric_name(rows.metric))
         figure.update_xaxes(type="log")
         return figure
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialState
-from search.report import shown_trials, theme
+from search.report import shown_trials, theme, wording
 from search.report.figures._base import Figure, Need, Section
 
 
@@ -95,7 +95,7 @@ class LearningCurves(Figure):
                 yref="paper",
                 showarrow=False,
             )
-        figure = theme.styled(figure, x="epoch", y=theme.metric_name(rows.metric))
+        figure = theme.styled(figure, x="epoch", y=wording.metric_name(rows.metric))
         figure.update_xaxes(dtick=1 if max(max(curve.epochs) for curve in rows.curves) <= 20 else None)
         return figure
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialRecord
-from search.report import theme
+from search.report import theme, wording
 from search.report.figures._base import Figure, Need, Section
 
 _MOST = 40
@@ -69,12 +69,12 @@ class MeasuredResults(Figure):
                 figure.add_trace(trace.update(visible=index == 0))
                 sets.append(index)
         note = f" ({rows.left_out} rarer ones are left out)" if rows.left_out else ""
-        titles = [f"{theme.metric_name(measure)}{note}" for measure in rows.measures]
+        titles = [f"{wording.metric_name(measure)}{note}" for measure in rows.measures]
         figure = theme.styled(figure, height=130 + 28 * len(rows.classes), x=titles[0])
         figure.update_yaxes(type="category", autorange="reversed")
         figure.update_xaxes(rangemode="tozero")
         choices = [
-            (theme.metric_name(measure), theme.visible_only(sets, index), {"xaxis.title.text": titles[index]})
+            (wording.metric_name(measure), theme.visible_only(sets, index), {"xaxis.title.text": titles[index]})
             for index, measure in enumerate(rows.measures)
         ]
         return theme.menu(figure, choices) if len(choices) > 1 else figure
@@ -82,7 +82,7 @@ class MeasuredResults(Figure):
 
 def _traces(rows: Rows, measure: str) -> list[go.Scatter]:
     """Return lines from the plain recipe to the winner, then markers for both."""
-    labels = {row.name: f"{row.name} ({theme.count(row.support)})" for row in rows.classes}
+    labels = {row.name: f"{row.name} ({wording.count(row.support)})" for row in rows.classes}
     traces = [
         go.Scatter(
             x=[
@@ -112,7 +112,7 @@ def _traces(rows: Rows, measure: str) -> list[go.Scatter]:
             go.Scatter(
                 x=[value for _, value in shown],
                 y=[labels[row.name] for row, _ in shown],
-                text=[theme.number(value) for _, value in shown],
+                text=[wording.number(value) for _, value in shown],
                 mode="markers",
                 marker={"size": 11, "color": colour, "symbol": symbol, "line": {"width": 2}},
                 name=name,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialRecord
-from search.report import parameters, shown_trials, theme
+from search.report import parameters, shown_trials, theme, wording
 from search.report.figures._base import Figure, Need, Section
 from search.report.figures._scales import Scale, scale_of
 from search.sampling.importance import importances
@@ -50,7 +50,7 @@ class Rows(NamedTuple):
 
     def _passes(self, trial: TrialRecord, place: int, heights: Sequence[float]) -> bool:
         scale = self.axes[place]
-        value = trial.value if scale.name == theme.metric_name(self.metric) else trial.params.get(scale.name)
+        value = trial.value if scale.name == wording.metric_name(self.metric) else trial.params.get(scale.name)
         if value is None or (scale.words and str(value) not in scale.words):
             return False
         if not scale.words and (not isinstance(value, int | float) or (scale.is_log and value <= 0)):
@@ -101,7 +101,7 @@ class ParallelCoordinates(Figure):
         if not kept:
             return None
         values = tuple(float(trial.value or 0.0) for trial in chosen)
-        last = scale_of(theme.metric_name(study.metric), list(values))
+        last = scale_of(wording.metric_name(study.metric), list(values))
         axes = (*kept, last) if last else tuple(kept)
         places = tuple(
             tuple(scale.place(trial.params[scale.name]) if scale.name in trial.params else None for scale in kept)

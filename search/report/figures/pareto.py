@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from search.records.objectives import QUANTISED
 from search.records.study import StudyRecord, TrialRecord
-from search.report import theme
+from search.report import theme, wording
 from search.report.figures._base import Figure, Section
 
 LATENCY = "latency_ms"
@@ -41,7 +41,7 @@ def _costs(study: StudyRecord) -> list[_Cost]:
     usual = {cost.name: cost for cost in _COSTS}
     further = []
     for one in study.objectives[1:]:
-        title = theme.metric_name(one.name if one.name != QUANTISED else f"int8 {study.metric}")
+        title = wording.metric_name(one.name if one.name != QUANTISED else f"int8 {study.metric}")
         plain = _Cost(one.name, title, title, partial(_objective, one.name), one.maximize)
         further.append(usual.pop(one.name, plain)._replace(maximize=one.maximize))
     return [*further, *usual.values()]
@@ -88,13 +88,13 @@ class Pareto(Figure):
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
-        done = [trial for trial in study.ranking if theme.finite(trial.value)]
+        done = [trial for trial in study.ranking if wording.finite(trial.value)]
         planes = []
         for cost in _costs(study):
             known = [
                 (float(found), trial)
                 for trial in done
-                if (found := cost.read(trial)) is not None and theme.finite(found)
+                if (found := cost.read(trial)) is not None and wording.finite(found)
             ]
             if known:
                 planes.append(_plane(cost, known, study))
@@ -134,7 +134,7 @@ class Pareto(Figure):
                     name=name,
                     visible=index == 0,
                 )
-        figure = theme.styled(figure, x=rows.planes[0].title, y=theme.metric_name(rows.metric))
+        figure = theme.styled(figure, x=rows.planes[0].title, y=wording.metric_name(rows.metric))
         figure.update_xaxes(**_axis(rows.planes[0]))
         views = [
             (
@@ -177,7 +177,7 @@ def _axis(plane: Plane) -> dict[str, object]:
     if not is_log:
         return {"type": "linear", "tickmode": "auto", "tickvals": None, "ticktext": None}
     ticks = theme.log_ticks(min(plane.costs), max(plane.costs))
-    words = [theme.count(tick) if tick >= 10 else f"{tick:g}" for tick in ticks]
+    words = [wording.count(tick) if tick >= 10 else f"{tick:g}" for tick in ticks]
     return {"type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": words}
 
 

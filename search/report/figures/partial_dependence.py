@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialRecord, TrialState
-from search.report import parameters, shown_trials, theme
+from search.report import parameters, shown_trials, theme, wording
 from search.report.figures._base import Figure, Need, Section
 
 _TRIALS, _FEWEST, _GRID, _BACKGROUND, _PARAMETERS, _TREES = 500, 20, 16, 60, 10, 60
@@ -119,7 +119,7 @@ class PartialDependence(Figure):
             (parameters.label(curve.parameter), theme.visible_only(sets, index), _axis(curve, rows))
             for index, curve in enumerate(rows.curves)
         ]
-        figure = theme.styled(figure, y=f"expected {theme.metric_name(rows.metric)}")
+        figure = theme.styled(figure, y=f"expected {wording.metric_name(rows.metric)}")
         figure.update_xaxes(title_text=views[0][2]["xaxis.title.text"], type=views[0][2]["xaxis.type"])
         return theme.menu(figure, views)
 

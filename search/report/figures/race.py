@@ -8,7 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord
-from search.report import theme
+from search.report import theme, wording
 from search.report.figures._base import Section, StudiesFigure
 from search.report.figures._progress import AXES, progress, steps
 
@@ -57,7 +57,7 @@ class Race(StudiesFigure):
                 line={**theme.series(index), "shape": "hv", "width": 3},
                 hovertemplate=f"{theme.wrapped(line.name)}: %{{y:.4f}} at %{{x:.1f}}<extra></extra>",
             )
-        metrics = sorted({theme.metric_name(line.metric) for line in rows.lines})
+        metrics = sorted({wording.metric_name(line.metric) for line in rows.lines})
         views = [
             (label, {"x": [line.axes[index] for line in rows.lines]}, {"xaxis.title.text": title})
             for index, (label, title) in enumerate(AXES)

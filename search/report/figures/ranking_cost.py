@@ -8,7 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.backbone_ranking import BackboneScore, Ranking
-from search.report import theme
+from search.report import theme, wording
 from search.report.figures._base import RankingFigure, Section
 
 _COSTS: tuple[tuple[str, Callable[[BackboneScore], float]], ...] = (
@@ -41,7 +41,7 @@ class RankingCost(RankingFigure):
             scored = [
                 backbone_score
                 for backbone_score in ranking.backbone_scores
-                if theme.finite(backbone_score.scores.get(name))
+                if wording.finite(backbone_score.scores.get(name))
             ]
             for cost, read in _COSTS if scored else ():
                 costs, scores = (

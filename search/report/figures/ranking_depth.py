@@ -7,7 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.backbone_ranking import Ranking
-from search.report import theme
+from search.report import theme, wording
 from search.report.figures._base import RankingFigure, Section
 
 _MOST = 12
@@ -44,7 +44,7 @@ class RankingDepth(RankingFigure):
         for name, title in ranking.titles.items():
             lines = []
             for backbone_score in ranking.backbone_scores[:_MOST]:
-                layers = [layer for layer in backbone_score.layers if theme.finite(layer.scores.get(name))]
+                layers = [layer for layer in backbone_score.layers if wording.finite(layer.scores.get(name))]
                 if layers:
                     lines.append(
                         Line(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import Evaluation, StudyRecord
-from search.report import theme
+from search.report import theme, wording
 from search.report.figures._base import Need, Section, TrialsFigure
 
 _MOST = 25
@@ -68,7 +68,8 @@ class SideClasses(TrialsFigure):
                 hovertemplate=("%{y}: %{x:.1%}" if rows.measure == "recall" else "%{y}: %{x:.4g}") + "<extra></extra>",
             )
         note = f" ({rows.left_out} classes that differ less are left out)" if rows.left_out else ""
-        figure = theme.styled(figure, height=130 + 26 * len(rows.classes), x=f"{theme.metric_name(rows.measure)}{note}")
+        title = f"{wording.metric_name(rows.measure)}{note}"
+        figure = theme.styled(figure, height=130 + 26 * len(rows.classes), x=title)
         figure.update_yaxes(type="category", autorange="reversed")
         if rows.measure == "recall":
             figure.update_xaxes(tickformat=".1~%")

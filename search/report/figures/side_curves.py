@@ -8,7 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialState
-from search.report import theme
+from search.report import theme, wording
 from search.report.figures._base import Need, Section, TrialsFigure
 
 
@@ -66,13 +66,13 @@ class SideCurves(TrialsFigure):
             )
         views = [
             (
-                theme.metric_name(name),
+                wording.metric_name(name),
                 {"y": [curve.metrics[name] for curve in rows.curves]},
-                {"yaxis.title.text": theme.metric_name(name), "yaxis.autorange": True},
+                {"yaxis.title.text": wording.metric_name(name), "yaxis.autorange": True},
             )
             for name in rows.metrics
         ]
-        figure = theme.menu(theme.styled(figure, x="epoch", y=theme.metric_name(rows.metrics[0])), views)
+        figure = theme.menu(theme.styled(figure, x="epoch", y=wording.metric_name(rows.metrics[0])), views)
         longest = max(max(curve.epochs) for curve in rows.curves)
         figure.update_xaxes(dtick=1 if longest <= 20 else None)
         return figure

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialState
-from search.report import parameters, shown_trials, theme
+from search.report import parameters, shown_trials, theme, wording
 from search.report.figures._base import Figure, Need, Section
 
 _TRIALS = 1000
@@ -109,7 +109,7 @@ class SliceFigure(Figure):
                 visible=index == 0,
                 showlegend=False,
             )
-        figure = theme.styled(figure, x=parameters.label(rows.slices[0].parameter), y=theme.metric_name(rows.metric))
+        figure = theme.styled(figure, x=parameters.label(rows.slices[0].parameter), y=wording.metric_name(rows.metric))
         figure.update_xaxes(type=_axis(rows.slices[0]))
         views = [
             (

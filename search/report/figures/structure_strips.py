@@ -7,7 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, UnitRecord
-from search.report import theme
+from search.report import theme, wording
 from search.report.figures._base import Figure, Need, Section
 from search.report.figures._strips import strips
 
@@ -57,7 +57,7 @@ class StructureStrips(Figure):
         if rows is None:
             return theme.sentence("No trial is complete yet, or trials have different backbones.")
         labels = [
-            f"{'plain recipe' if number == rows.baseline else f'trial {number}'}  {theme.number(value)}"
+            f"{'plain recipe' if number == rows.baseline else f'trial {number}'}  {wording.number(value)}"
             for number, value in zip(rows.numbers, rows.values, strict=True)
         ]
         return strips(labels, rows.units, rows.states, rows.numbers)

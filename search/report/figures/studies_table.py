@@ -8,7 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord
-from search.report import theme
+from search.report import theme, wording
 from search.report.figures._base import Section, StudiesFigure
 
 
@@ -77,14 +77,14 @@ class StudiesTable(StudiesFigure):
                 xgap=2,
                 ygap=2,
                 visible=index == 0,
-                colorbar={"title": {"text": theme.metric_name(metric)}, "thickness": 12},
+                colorbar={"title": {"text": wording.metric_name(metric)}, "thickness": 12},
             )
         figure = theme.styled(figure, height=170 + 56 * tallest)
         figure.update_xaxes(type="category", showgrid=False)
         figure.update_yaxes(type="category", showgrid=False)
         sets = list(range(len(rows.tables)))
         views = [
-            (theme.metric_name(metric), theme.visible_only(sets, index), {"xaxis.autorange": True})
+            (wording.metric_name(metric), theme.visible_only(sets, index), {"xaxis.autorange": True})
             for index, (metric, _, _) in enumerate(rows.tables)
         ]
         return theme.menu(figure, views)
@@ -93,7 +93,7 @@ class StudiesTable(StudiesFigure):
 def _text(cell: Cell | None) -> str:
     if cell is None:
         return ""
-    return theme.number(cell.value) + (f"<br>{theme.signed(cell.gain)}" if cell.gain is not None else "")
+    return wording.number(cell.value) + (f"<br>{wording.signed(cell.gain)}" if cell.gain is not None else "")
 
 
 figure = StudiesTable()

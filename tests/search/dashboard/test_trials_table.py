@@ -10,7 +10,7 @@ import pytest
 from search.dashboard import trials_table
 from search.dashboard.study_cache import StudyCache
 from search.records.study import StudyRecord, TrialState
-from search.report import theme
+from search.report import wording
 from search.report.figures._base import Need
 from search.report.gain import lead_over_plain
 from search.report.headline import headline
@@ -28,7 +28,7 @@ def test_rows_stand_in_the_order_of_the_ranking_with_numbers_to_sort_by(drawn: S
     first, best = rows[0], drawn.ranking[0]
     assert first["marks"] == ["winner"]
     assert first["value"] == pytest.approx(best.value)
-    assert first["text"]["value"] == theme.number(best.value)
+    assert first["text"]["value"] == wording.number(best.value)
     assert first["gain"] == pytest.approx(lead_over_plain(drawn, best))
     assert first["text"]["gain"].startswith("+")
     assert "points" not in first["text"]["gain"]  # the heading says so once

@@ -10,23 +10,6 @@ import pytest
 from search.report import theme
 
 
-@pytest.mark.parametrize(("value", "text"), [(3_504_872, "3.5 M"), (999, "999"), (1.2e9, "1.2 G"), (4.1e12, "4.1 T")])
-def test_counts_are_short(value: float, text: str) -> None:
-    assert theme.count(value) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.44, "0.4 s"), (42, "42 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (float("nan"), "–")]
-)
-def test_times_are_for_people(seconds: float, text: str) -> None:
-    assert theme.duration(seconds) == text
-
-
-def test_missing_numbers_are_a_dash() -> None:
-    assert theme.number(None) == theme.number(math.nan) == "–"
-    assert theme.number(0.98765) == "0.9877"
-
-
 def test_markup_in_hover_labels_is_escaped() -> None:
     assert theme.wrapped("a <b> & c") == "a &lt;b> &amp; c"
 
@@ -66,11 +49,6 @@ def test_lines_stay_apart_when_colours_run_out() -> None:
     assert len({tuple(theme.series(place).items()) for place in range(32)}) == 32
 
 
-def test_metrics_are_written_as_their_field_does() -> None:
-    names = ("balanced_accuracy", "map", "map_50", "miou")
-    assert [theme.metric_name(name) for name in names] == ["balanced accuracy", "mAP", "mAP50", "mIoU"]
-
-
 @pytest.mark.parametrize(("most", "step"), [(0, 1), (3, 1), (10, 1), (15, 2), (24, 5), (100, 10), (10_000, 1000)])
 def test_axes_of_whole_numbers_have_whole_ticks(most: int, step: int) -> None:
     assert theme.whole_ticks([0, most]) == step
@@ -87,18 +65,6 @@ def test_axes_of_whole_numbers_have_whole_ticks(most: int, step: int) -> None:
 )
 def test_log_axes_have_ticks_at_round_numbers(low: float, high: float, ticks: list[float]) -> None:
     assert theme.log_ticks(low, high) == pytest.approx(ticks)
-
-
-def test_changes_have_a_sign_and_points_where_a_metric_has_some() -> None:
-    assert [theme.change(value, "accuracy") for value in (0.0139, -0.0139, 0.0, 0.0004)] == [
-        "+1.4 points",
-        "\u22121.4 points",
-        "\u00b10.0 points",
-        "+0.04 points",
-    ]
-    assert [theme.change(value, "rmse") for value in (0.08, -0.08)] == ["+0.0800", "\u22120.0800"]
-    assert theme.listed(["1", "2", "3"], "trial") == "trials 1, 2 and 3"
-    assert (theme.counted(1, "seed"), theme.counted(2, "seed")) == ("1 seed", "2 seeds")
 
 
 def test_green_and_orange_are_the_winner_and_the_plain_recipe_alone() -> None:
