@@ -227,11 +227,9 @@ def attachment(chain: Chain) -> Features:
     On a detector's backbone, also the outputs that feed the detector's own pyramid.
     """
     found: dict[str, Tap] = {}
-    for index, unit in enumerate(probe.describe(chain)):
-        shape = unit.out_shape
-        if len(shape) in (2, 3):
-            flat = probe.is_channels_last(chain, shape)
-            found[unit.name] = Tap(index, unit.name, unit.reduction, shape, flat, prefix_tokens(chain.facts))
+    for index, unit in probe.maps(chain):
+        flat = probe.is_channels_last(chain, unit.out_shape)
+        found[unit.name] = Tap(index, unit.name, unit.reduction, unit.out_shape, flat, prefix_tokens(chain.facts))
     last = {tap.reduction: tap for tap in found.values()}
     taps = tuple(sorted(last.values(), key=lambda tap: tap.unit))
     detector = pretrained_detector(chain.facts)
