@@ -10,6 +10,10 @@ PREFIX_TOKENS = "prefix_tokens"
 """Fact of a chain of images: tokens before those of the patches, such as a class token, registers, a distillation
 token."""
 
+ROWS_FROM = "rows_from"
+"""Fact of a chain of images: the least distance of patches, in pixels, from which tokens come row by row; by default
+all do."""
+
 
 def prefix_tokens(facts: Mapping[str, object]) -> int:
     """Return how many tokens a network puts before those of the patches, as its family says."""

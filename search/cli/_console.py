@@ -54,13 +54,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON, for pro
 def console(*, stderr: bool = False) -> Console:
     """Return a console: colours on a terminal, plain text elsewhere; in a pipe, a row of a table is a line.
 
-    Square brackets are not markup: names of files and classes may contain them.
+    Square brackets are not markup, nor ``:b:`` an emoji: names of files and classes may contain them.
     """
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False, markup=False)
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:

@@ -11,6 +11,8 @@ import typer
 SECTION, ORDER = "Search", 0
 _LONGEST = 64
 """Characters allowed in the name of a study."""
+_SHOWN = 20
+"""Most faults that are listed."""
 
 
 def command(
@@ -47,6 +49,11 @@ def command(
     screen.print(styled(f"Wrote {path}. ", ("Next:", "bold"), f" ftsearch plan {path}"), soft_wrap=True)
 
 
+def _is_text(value: object) -> bool:
+    """Return whether a value can be written as UTF-8: names of files need not be."""
+    return not isinstance(value, str) or value.isascii() or value.encode(errors="replace").decode() == value
+
+
 def _written(
     data: Path,
     output: Path | None,
@@ -76,6 +83,8 @@ def _written(
     path = output or Path(f"{name}.yaml")
     if path.exists() and not force:
         raise UserError(f"{path} exists; name another file with -o, or overwrite it with --force")
+    if not all(_is_text(value) for value in (str(recognised.path.absolute()), *recognised.options.values())):
+        raise UserError(f"{data}: its path is no UTF-8 text, which a study file has to be; rename its folders")
     say(f"reading {data}")
     dataset = recognised.read()
     network = backbones.resolve(backbone or template.backbone_for(recognised.task))
@@ -90,6 +99,8 @@ def _written(
     sizes = ", ".join(f"{count} {split}" for split in Split if (count := len(dataset.of(split))))
     what = f"{chosen.name}, {len(dataset.classes)} {chosen.outputs} ({sizes} {chosen.noun})"
     lines = [(f"{dataset.name}: {recognised.why}: {what}", "")]
-    lines += [(f"fault: {line}", "yellow") for line in dataset.skipped]
+    lines += [(f"fault: {line}", "yellow") for line in dataset.skipped[:_SHOWN]]
+    if len(dataset.skipped) > _SHOWN:
+        lines.append((f"fault: and {len(dataset.skipped) - _SHOWN} more", "yellow"))
     lines += [(line, "") for line in dataset.notes]
     return path, lines

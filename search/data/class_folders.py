@@ -14,6 +14,17 @@ def folders_in(folder: Path) -> list[Path]:
     return [entry for entry in visible(folder) if entry.is_dir()]
 
 
+def folder_called(root: Path, *names: str) -> Path:
+    """Return the folder at ``root/NAME/NAME ...``, whatever the case of its letters; as ``names`` spell it if missing.
+
+    A folder that is spelled like that comes first.
+    """
+    for name in names:
+        same = [one for one in folders_in(root) if one.name.lower() == name.lower()] if root.is_dir() else []
+        root = next((one for one in same if one.name == name), next(iter(same), root / name))
+    return root
+
+
 def class_parts(root: Path) -> dict[Path, Split | None]:
     """Return the folders that hold class folders, each with its split; ``root`` itself if there are no splits.
 

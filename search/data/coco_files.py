@@ -9,7 +9,7 @@ from typing import Any
 
 from search.data.class_folders import folders_in
 from search.data.files import visible
-from search.data.images import is_there
+from search.data.images import is_there, located
 from search.data.sample import Split
 from search.data.split_names import split_of
 from search.errors import DataError
@@ -88,14 +88,14 @@ def image_folder(file: Path, first: str) -> Path:
         *(above, file.parent / part, file.parent / "images" / part),
     ]
     here = above if file.parent.name == "annotations" else file.parent
-    usual = next((folder for folder in places if is_there(folder / first)), None)
+    usual = next((folder for folder in places if is_there(located(folder, first))), None)
     return usual or _with(here, first, _DEEPEST) or file.parent
 
 
 def _with(folder: Path, name: str, deepest: int) -> Path | None:
     """Return the folder below ``folder`` that has a file called ``name``."""
     inside = folders_in(folder) if deepest else []
-    direct = next((inner for inner in inside if is_there(inner / name)), None)
+    direct = next((inner for inner in inside if is_there(located(inner, name))), None)
     return direct or next((deeper for inner in inside if (deeper := _with(inner, name, deepest - 1))), None)
 
 

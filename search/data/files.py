@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ _SYSTEM = frozenset(
 )
 _FILES = frozenset({"thumbs.db", "desktop.ini"})
 _SHOWN = 4
+_LETTER = re.compile("[a-zA-Z]")
 
 
 def is_passed_over(name: str) -> bool:
@@ -55,11 +57,16 @@ def text_of(file: Path, hint: str = "`data.path` is relative to the study file")
 def visible(folder: Path, *patterns: str) -> list[Path]:
     """Return the files and folders in ``folder``, or those that match one of the ``patterns`` of ``Path.glob``, sorted.
 
-    Hidden and system files and folders are skipped, as are dangling links, pipes and the like.
+    Capital letters count as small ones. Hidden and system files and folders are skipped, as are dangling links, pipes
+    and the like.
     """
-    matches = {path for pattern in patterns or ("*",) for path in folder.glob(pattern)}
+    matches = {path for pattern in patterns or ("*",) for path in folder.glob(_LETTER.sub(_either, pattern))}
     named = (path for path in matches if not any(map(is_passed_over, path.relative_to(folder).parts)))
     return sorted(path for path in named if path.is_file() or path.is_dir())
+
+
+def _either(letter: re.Match[str]) -> str:
+    return f"[{letter[0].lower()}{letter[0].upper()}]"
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from search.data.assembly import Listed
 from search.data.split_names import USUAL_COLUMN
 from search.data.split_options import SplitOptions
 from search.data.tabular import Row, rows_of, usable
+from search.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +50,7 @@ def read_images(
         return Listed(row.image(options.path_column, root), label(row), row.split(options.split_column))
 
     rows = rows_of(table, (options.path_column, *columns))
-    return table, *usable(rows, listed, options.on_error)
+    images, problems = usable(rows, listed, options.on_error)
+    if not images and not problems:
+        raise DataError(f"{table}: no row below the header; expected one per image")
+    return table, images, problems

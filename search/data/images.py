@@ -62,3 +62,9 @@ def is_there(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+def located(folder: Path, name: str) -> Path:
+    """Return the file in ``folder`` that a data set calls ``name``, which Windows may have written with backslashes."""
+    path = folder / name
+    return path if "\\" not in name or is_there(path) else folder / name.replace("\\", "/")

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from search.data.broken_samples import OnError, refuse
 from search.data.files import text_of
-from search.data.images import EXTENSIONS, FileImage, is_there
+from search.data.images import EXTENSIONS, FileImage, is_there, located
 from search.data.sample import Split
 from search.data.split_names import HELD_OUT, SPLITS, USUAL_COLUMN, files_of
 from search.errors import DataError
@@ -32,6 +32,7 @@ SAMPLED = 20
 """Lines of a table from which its separator is determined."""
 _LINE = 80
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_EXCEL = re.compile(r"\Asep=.(?=\r?\n)")
 _UNNAMED = re.compile(r"Unnamed: [0-9]+(_level_[0-9]+)?(\.[0-9]+)*")
 _INSTEAD = {"\t": " with tabs for commas", ";": " with semicolons for commas", "|": " with bars for commas"}
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
@@ -94,7 +95,8 @@ class Row:
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise DataError(f"{self.place}: the column {column!r} must hold a finite number, got {text!r}")
+            hint = "; write a point for the comma" if re.fullmatch(r"[-+]?[0-9]+,[0-9]+", text) else ""
+            raise DataError(f"{self.place}: the column {column!r} must hold a finite number, got {text!r}{hint}")
         if abs(number) > _LARGEST:
             raise DataError(
                 f"{self.place}: the column {column!r} must hold numbers up to {_LARGEST:g}, got {text!r}; networks "
@@ -126,13 +128,17 @@ class Row:
             DataError: there is none.
         """
         start = root or self.folder
-        path = start / self.text(column, "a path")
+        text = self.text(column, "a path")
+        path = located(start, text)
         file = image_file(path)
         if file is None:
-            raise DataError(
-                f"{self.place}: no file {curtailed(str(path), LONGEST_PATH)}; paths start at {start} (set `data.root` "
-                "to change that)"
-            )
+            shown = curtailed(text if "://" in text else str(path), LONGEST_PATH)
+            hint = f"paths start at {start} (set `data.root` to change that)"
+            if "://" in text:
+                hint = "download the images, and name the files"
+            elif Path(text).is_absolute():
+                hint = "a path may also start at the table's folder, or at `data.root`"
+            raise DataError(f"{self.place}: no file {shown}; {hint}")
         return FileImage(file)
 
 
@@ -279,7 +285,7 @@ def read_rows(table: Path, needed: Sequence[str]) -> tuple[tuple[str, ...], Iter
     Raises:
         DataError: it cannot be read, is no UTF-8 text, or lacks a column that is ``needed``.
     """
-    text = text_of(table)
+    text = content_of(table)
     csv.field_size_limit(LONGEST)
     mark = separator_of(table, text)
     # Only at line ends: str.splitlines() also splits a text at characters such as U+2028.
@@ -317,6 +323,15 @@ def rows_of(path: Path, needed: Sequence[str]) -> Iterator[Row]:
         yield from (replace(row, part=split) for row in rows)
 
 
+def content_of(table: Path) -> str:
+    """Return the text of a table, without the ``sep=;`` that Excel puts first.
+
+    Raises:
+        DataError: it cannot be read, or is no UTF-8 text.
+    """
+    return _EXCEL.sub("", text_of(table))
+
+
 def is_index(column: str) -> bool:
     """Return whether a column is unnamed, or named as pandas names unnamed columns: a row index, not data."""
     return not column or _UNNAMED.fullmatch(column) is not None
@@ -324,7 +339,7 @@ def is_index(column: str) -> bool:
 
 def _header(table: Path, reader: csv.DictReader[str]) -> Sequence[str]:
     try:
-        return reader.fieldnames or ()
+        return next((fields for fields in reader.reader if any(fields)), ())
     except csv.Error as error:
         raise DataError(f"{table}, line 1: {error}; expected a header with the names of the columns") from error
 

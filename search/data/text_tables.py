@@ -15,7 +15,6 @@ from typing import Any
 from search.data import texts
 from search.data.assembly import Listed
 from search.data.broken_samples import refuse
-from search.data.files import text_of
 from search.data.sample import Dataset, Split
 from search.data.split_names import USUAL_COLUMN, files_of
 from search.data.tabular import (
@@ -23,6 +22,7 @@ from search.data.tabular import (
     SAMPLED,
     Row,
     column_of,
+    content_of,
     is_index,
     no_header,
     separated_otherwise,
@@ -147,12 +147,12 @@ def column(table: Table, given: str | None, known: Sequence[str], what: str, opt
 
 
 def _table(file: Path, split: Split | None) -> Table:
-    text = text_of(file)
+    text = content_of(file)
     if file.suffix.lower() in (".jsonl", ".json", ".ndjson"):
         return _json_table(file, text, split)
     mark = separator_of(file, text)
     lines = _tabbed(text) if mark == "\t" else _separated(file, text, mark)
-    header = tuple(name.strip() for name in next(lines, (0, []))[1])
+    header = tuple(name.strip() for name in next((fields for _, fields in lines if any(fields)), []))
     columns = tuple(name for name in header if not is_index(name))
     if len(set(columns)) < len(columns):
         first = [fields for _, fields in islice(lines, SAMPLED)]

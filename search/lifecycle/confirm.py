@@ -9,6 +9,7 @@ from typing import Unpack
 from search.errors import UserError
 from search.lifecycle.retrain import check_counts, check_device, run_trainings, searched_study
 from search.records.study import StudyRecord, TrialRecord
+from search.spec.load import spec_of
 from search.store import reading, repeats, writing
 from search.store.opening import opened
 from search.store.repeats import CONFIRM
@@ -53,7 +54,7 @@ def confirm_study(
     with opened(options.storage, must_exist=True) as engine:
         study = searched_study(engine, name)
         _check_folds(study, folds)
-        study_seed = int(study.spec["study"]["search"]["seed"])
+        study_seed = spec_of(study).search.seed
         wanted = list(confirmation.requests(study_seed, _chosen(study, top), seeds, folds, shares))
         repeats.add(engine, name, CONFIRM, wanted)
         own = repeats.name_of(name, CONFIRM)

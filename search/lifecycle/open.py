@@ -13,7 +13,7 @@ from search.runtime import few_labels, int8_accuracy
 from search.runtime.several_backbones import open_runtimes
 from search.runtime.study_runtime import StudyRuntime
 from search.sampling import samplers
-from search.spec.load import from_data, load_spec, parse_spec
+from search.spec.load import load_spec, parse_spec, plan_of, spec_of
 from search.spec.study_spec import StudySpec
 from search.store import DEFAULT_URL, reading
 from search.store.opening import opened
@@ -32,15 +32,16 @@ def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:
 
     Raises:
         UserError: its format takes no ``data``, or its data lie outside of ``FTSEARCH_DATA``.
+        DatabaseError: it cannot be read.
     """
-    plain = dict(stored.spec["study"])
-    if data is not None:
-        if "path" not in plain["data"]:
-            raise UserError(f"--data: data of the format {plain['data']['format']} lie in no folder; leave it out")
-        plain["data"] = {**plain["data"], "path": str(data.absolute())}
-    else:
-        _check_places(plain["data"], Path(stored.spec["base"]))
-    return from_data(plain, text=stored.spec_text, base=Path(stored.spec["base"]))
+    plan, base = plan_of(stored)
+    own = plan["data"]
+    if data is None:
+        _check_places(own, base)
+        return spec_of(stored)
+    if "path" not in own:
+        raise UserError(f"--data: data of the format {own.get('format')} lie in no folder; leave it out")
+    return spec_of(stored, {**own, "path": str(data.absolute())})
 
 
 def _check_places(data: Mapping[str, Any], base: Path) -> None:

@@ -12,7 +12,7 @@ from search.records.named_trial import BEST, is_name, named_trial, with_candidat
 from search.records.study import Json, Refit, StudyRecord
 from search.runtime.several_backbones import open_runtimes
 from search.spec.candidates import is_file, read_candidate
-from search.spec.load import from_data
+from search.spec.load import spec_of
 from search.store import reading, repeats, writing
 from search.store.opening import opened
 from search.store.repeats import REFIT, RetrainingRequest
@@ -67,8 +67,7 @@ def refit_study(
                 "leave it out"
             )
         trial, plain, words = _candidate(study, candidate)
-        plan = dict(study.spec["study"])
-        seed = fresh_seed(int(plan["search"]["seed"]), REFIT)
+        seed = fresh_seed(spec_of(study).search.seed, REFIT)
         count = LONGER * _epochs(study, trial) if epochs is None else epochs
         key = {"trial": trial, "data": on, "epochs": count, "ema": ema, "tta": tta}
         key["candidate"] = Candidate.from_json(plain).fingerprint
@@ -86,8 +85,7 @@ def _epochs(study: StudyRecord, trial: int | None) -> int:
     planned = next((one.planned_epochs for one in study.trials if one.number == trial), None)
     if planned:
         return planned
-    training = from_data(study.spec["study"], base=Path(study.spec["base"])).training
-    return training.most_epochs(study.dataset.samples()["train"])
+    return spec_of(study).training.most_epochs(study.dataset.samples()["train"])
 
 
 def _candidate(study: StudyRecord, wanted: str) -> tuple[int | None, Json, str]:
@@ -101,7 +99,6 @@ def _candidate(study: StudyRecord, wanted: str) -> tuple[int | None, Json, str]:
         trial = with_candidate(study, trial)
         return trial.number if refit is None else refit.trial, trial.candidate, trial.words
     candidate = read_candidate(Path(wanted))
-    spec = from_data(study.spec["study"], text=study.spec_text, base=Path(study.spec["base"]))
-    space = open_runtimes(spec, "cpu").space
+    space = open_runtimes(spec_of(study), "cpu").space
     space.check(candidate)
     return None, candidate.to_json(), space.words(candidate)

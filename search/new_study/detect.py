@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,11 +10,12 @@ from pathlib import Path
 
 from search.data import coco_files, tabular, text_tables
 from search.data.class_folders import folders_in
-from search.data.files import text_of, visible
+from search.data.files import visible
 from search.data.images import EXTENSIONS
 from search.errors import DataError, UserError
 from search.new_study import image_layouts, table_layouts
 from search.new_study.recognised import Recognised
+from search.new_study.table_layouts import has_rows
 from search.records.plain_text import printable
 
 _DEEPEST, _MOST_FOLDERS = 2, 20
@@ -26,6 +28,16 @@ KINDS = (
 _CONVERTED = {
     "an archive: unpack it, and name the folder": (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"),
     "a spreadsheet: save it as CSV": (".xlsx", ".xls", ".ods", ".numbers"),
+    "an image of another kind: save it as JPEG or PNG": (
+        ".heic",
+        ".heif",
+        ".avif",
+        ".dcm",
+        ".svg",
+        ".raw",
+        ".cr2",
+        ".nef",
+    ),
     "Parquet: name its folder as `dataset` of the format hf_text, or save it as CSV": (".parquet", ".arrow"),
 }
 """What to do with files of these endings."""
@@ -104,18 +116,11 @@ def _seen(path: Path) -> str:
     """
     if path.is_file():
         return _converted([path]) or _columns_seen(path)
-    files = [file for file in visible(path) if file.is_file()]
-    tables = [file.name for file in table_layouts.tables_in(path)]
-    if tables:
-        shown = ", ".join(tables[:_SHOWN]) + (" ..." if len(tables) > _SHOWN else "")
-        first = path / tables[0]
-        return f"; there are tables in it ({shown}): name one of them, as {first}{_columns_seen(first)}"
-    headless = next((hint for file in files if (hint := _headless(file))), "")
-    if headless:
-        return headless
-    endings = Counter(
-        file.suffix.lower() or "without ending" for file in visible(path, "*", "*/*", "*/*/*") if file.is_file()
-    )
+    files = [file for file in visible(path, "*", "*/*", "*/*/*") if file.is_file()]
+    own = [file for file in files if file.parent == path]
+    if hint := _tables_seen(path) or next((hint for file in own if (hint := _no_table(file))), ""):
+        return hint
+    endings = Counter(file.suffix.lower() or "without ending" for file in files)
     counted = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(_SHOWN))
     if not counted:
         return "; it is empty"
@@ -128,13 +133,33 @@ def _seen(path: Path) -> str:
     return _converted(files) or f"; it holds {printable(counted)}{advice}"
 
 
+def _tables_seen(path: Path) -> str:
+    """Return what is wrong with the only table in a folder, or which of several to name; empty without a table.
+
+    Raises:
+        DataError: a table cannot be read.
+    """
+    tables = [file for file in table_layouts.tables_in(path) if file.suffix.lower() != ".json" or has_rows(file)]
+    if len(tables) < 2:
+        return _columns_seen(tables[0]) if tables else ""
+    shown = ", ".join(file.name for file in tables[:_SHOWN]) + (" ..." if len(tables) > _SHOWN else "")
+    if any(table_layouts.of_file(file) for file in tables):
+        return f"; none of the tables in it ({shown}) is called train: name the one to learn from, as {tables[0]}"
+    return f"; there are tables in it ({shown}): name one of them, as {tables[0]}{_columns_seen(tables[0])}"
+
+
+def _no_table(path: Path) -> str:
+    """Return why a file with a table's ending, or that looks like a table, is none that can be read."""
+    return _no_coco(path) if path.suffix.lower() == ".json" else _headless(path) or table_layouts.other_form(path)
+
+
 def _no_coco(path: Path) -> str:
-    """Return why a JSON file is none of COCO."""
+    """Return why a JSON file is neither COCO nor a table."""
     try:
-        coco_files.load(path)
+        content = coco_files.load(path)
     except DataError as error:
-        return f"; {error}"
-    return ""
+        return f"; {error}; as a table, it would be a list of objects, or have one per line"
+    return "" if content["annotations"] else f"; {path}: the list 'annotations' is empty"
 
 
 def _converted(files: Sequence[Path]) -> str:
@@ -148,8 +173,25 @@ def _converted(files: Sequence[Path]) -> str:
 def _headless(path: Path) -> str:
     """Return that a table seems to have no header, if so, and which one would do."""
     lines = table_layouts.lines_of(path)
-    hint = tabular.no_header(lines, tabular.separator_of(path, text_of(path))) if lines else ""
+    hint = tabular.no_header(lines, tabular.separator_of(path, tabular.content_of(path))) if lines else ""
     return f"; {path.name} is a table, but {hint.removeprefix('; ')}" if hint else ""
+
+
+def _json_seen(path: Path) -> str:
+    """Return which keys the objects of a JSON file have, or why its first line is none.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    lines = (line for line in tabular.content_of(path).split("\n") if line.strip())
+    keys = table_layouts.keys_of(path)
+    if keys:
+        return f"; the objects in {path.name} have {', '.join(keys)}; {_known()}"
+    try:
+        json.loads(next(lines, ""))
+    except (ValueError, RecursionError) as error:
+        return f"; {path.name}, line 1: no valid JSON: {error}"
+    return f"; {path.name} holds no objects, one of which would be a text with its label"
 
 
 def _columns_seen(path: Path) -> str:
@@ -158,17 +200,25 @@ def _columns_seen(path: Path) -> str:
     Raises:
         DataError: a table cannot be read.
     """
-    if path.suffix.lower() == ".json" and not table_layouts.has_objects(path):
+    suffix = path.suffix.lower()
+    if suffix == ".json" and not has_rows(path):
         return _no_coco(path)
-    headless = _headless(path)
-    if headless or path.suffix.lower() not in tabular.SUFFIXES:
-        return headless
+    if suffix in table_layouts.JSON:
+        return _json_seen(path)
+    hint = _headless(path) or table_layouts.other_form(path)
+    if hint or suffix not in tabular.SUFFIXES:
+        return hint
     columns, _ = tabular.read_rows(path, ())
     hint = tabular.separated_otherwise(path, columns)
+    return f"; the header of {path.name} has {', '.join(columns) or 'nothing'}{hint}; {_known()}"
+
+
+def _known() -> str:
+    """Return which columns are looked for."""
     kinds = (
         ("images", table_layouts.IMAGE_NAMES),
         ("texts", text_tables.TEXT_NAMES),
         ("labels", text_tables.LABEL_NAMES),
     )
     known = ", ".join(f"of {what} ({', '.join(names[:3])} ...)" for what, names in kinds)
-    return f"; the header has {', '.join(columns) or 'nothing'}{hint}; known are columns {known}"
+    return f"known are columns {known}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from search.data import coco_files
-from search.data.class_folders import class_parts, folders_in
+from search.data.class_folders import class_parts, folder_called, folders_in
 from search.data.files import visible
 from search.data.images import EXTENSIONS
 from search.data.sample import Split
@@ -74,7 +75,7 @@ def _yolo(folder: Path) -> list[Recognised]:
         lines = head(file).split("\n")
         if all(any(line.startswith(f"{key}:") for line in lines) for key in ("train", "names")):
             return [Recognised("detection", "yolo", f"a YOLO description, {file.name}", folder)]
-    for place in (folder / "labels", *(inner / "labels" for inner in folders_in(folder))):
+    for place in (folder_called(root, "labels") for root in (folder, *folders_in(folder))):
         if place.is_dir() and _have_boxes(islice(place.rglob("*.txt"), _LOOKED_AT)):
             return [Recognised("detection", "yolo", f"{place.relative_to(folder)}/*.txt with numbers", folder)]
     for place in (folder, *folders_in(folder)):
@@ -89,7 +90,9 @@ def _yolo(folder: Path) -> list[Recognised]:
 def _have_boxes(files: Iterable[Path]) -> bool:
     """Return whether one of the first files that are not empty has a class and four numbers or more a line."""
     lines = (head(file).split("\n")[0].split() for file in files)
-    return any(len(words) >= 5 and are_numbers(words) for words in islice(filter(None, lines), _FEW))
+    # Decimal commas are reported by the format.
+    numbers = ([word.replace(",", ".") for word in words] for words in islice(filter(None, lines), _FEW))
+    return any(len(words) >= 5 and are_numbers(words) for words in numbers)
 
 
 def _class_folders(folder: Path) -> list[Recognised]:
@@ -120,7 +123,9 @@ def head(file: Path) -> str:
     if not file.is_file():
         return ""
     try:
-        with file.open(encoding="utf-8-sig", errors="replace") as opened:
-            return opened.read(20_000)
+        with file.open("rb") as opened:
+            begin = opened.read(20_000)
     except OSError:
         return ""
+    coding = "utf-16" if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return begin.decode(coding, errors="replace").replace("\r\n", "\n").replace("\r", "\n")

@@ -15,7 +15,7 @@ import numpy as np
 from search.data import masks
 from search.data.class_folders import folders_in
 from search.data.files import files_below, visible
-from search.data.formats.mask_folder import PART
+from search.data.formats.mask_folder import LOSSY, PART
 from search.data.images import EXTENSIONS
 from search.data.sample import Split
 from search.data.split_names import SPLITS, split_of, words_of
@@ -87,7 +87,7 @@ def _named(root: Path, names: _Names) -> Iterator[_Pair]:
         if suffixes is not None:
             yield images, place, suffixes
     for images, place in pairs:
-        if names.below(images, EXTENSIONS) and names.below(place, (*masks.EXTENSIONS, ".jpg")):
+        if names.below(images, EXTENSIONS) and names.below(place, (*masks.EXTENSIONS, *LOSSY)):
             yield images, place, ("", "")  # the format reports what does not fit
 
 

@@ -17,6 +17,7 @@ from search.records.dataset_similarity import Traits, distance, traits, traits_o
 from search.records.study import DatasetRecord, Json, StudyRecord, TrialRecord
 from search.report.confirmed import confirmed
 from search.runtime.study_record import dataset_record
+from search.spec.load import spec_of
 from search.store import reading
 from search.store.connection import Engine
 from search.tasks import tasks
@@ -177,7 +178,7 @@ def write(folder: Path, suggestions: Sequence[Suggestion], data: NewData, studie
 
 def _study(near: StudyRecord, name: str, data: NewData) -> dict[str, Json]:
     """Return the study file of ``near`` for the new data, as plain data."""
-    plain = dict(near.spec["study"])
+    plain = spec_of(near).to_json()
     plain["name"] = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name).strip("-._")[:64]
     plain["name"] = plain["name"] or "suggested"
     plain["data"] = {"format": data.recognised.format, "path": str(data.path), **data.recognised.options}

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from search.data import conll_files, split_names, tabular, text_tables
 from search.data.class_folders import folders_in
-from search.data.files import text_of, visible
+from search.data.files import visible
 from search.data.formats.csv_boxes import CORNERS
-from search.data.images import EXTENSIONS
+from search.data.images import EXTENSIONS, located
 from search.data.sample import Split
 from search.errors import DataError
 from search.new_study.image_layouts import are_numbers, head
@@ -27,7 +27,7 @@ _CORNERS = (
     *(("x1", "y1", "x2", "y2"), ("x_min", "y_min", "x_max", "y_max"), ("left", "top", "right", "bottom")),
 )
 """Usual names of the sides of a box, in this order."""
-_JSON = (".jsonl", ".json", ".ndjson")
+JSON = (".jsonl", ".json", ".ndjson")
 _LOOKED_AT = 200
 """Number of rows of a table that are examined."""
 _TAGS = ("B-", "I-", "S-", "E-", "L-", "U-")
@@ -36,7 +36,7 @@ _NUMBERED = frozenset({"id", "idx", "index", "row", "rownames", "rowid", "key", 
 """Names of a column that numbers the rows."""
 _PROSE = 3
 """Fewest words of a text, on average, if no column name shows that it holds texts."""
-_MOST_TAGS = 60
+_MOST_TAGS, _MOST_FIELDS = 60, 8
 _DEEPEST, _MOST_FOLDERS = 2, 60
 _OF_TEXTS = (("text", "text_table"), ("text_multilabel", "text_labels"), ("text_regression", "text_numbers"))
 _OF_IMAGES = (("classification", "csv"), ("multilabel", "csv_labels"), ("regression", "csv_numbers"))
@@ -76,7 +76,7 @@ def lines_of(path: Path) -> list[list[str]]:
     if path.suffix.lower() in (*EXTENSIONS, ".xml", ".yaml", ".yml", ".md"):
         return []
     try:
-        text = text_of(path)
+        text = tabular.content_of(path)
     except DataError:
         return []
     return tabular.first_lines(text, tabular.separator_of(path, text)) if tabular.is_parted(path, text) else []
@@ -151,7 +151,7 @@ def _table(path: Path) -> list[Recognised]:
         return []
     subject, is_text = _subject(table) if table.columns else (None, False)
     # Tables of images are read from CSV only.
-    if subject is None or (not is_text and path.suffix.lower() in _JSON):
+    if subject is None or (not is_text and path.suffix.lower() in JSON):
         return []
     split = table.split()
     options = {} if split in ("", split_names.USUAL_COLUMN) else {"split_column": split}
@@ -186,7 +186,7 @@ def _subject(table: _Table) -> tuple[_Column | None, bool]:
 
 def _labelled(table: _Table, subject: _Column, label: _Column, *, is_text: bool) -> Recognised:
     values = table.values(label.name)
-    kind = 2 if _are_measures(values) else 1 if any(";" in value for value in values) else 0
+    kind = 2 if _are_measures(_pointed(table, values)) else 1 if any(";" in value for value in values) else 0
     task, format_ = (_OF_TEXTS if is_text else _OF_IMAGES)[kind]
     options = _text_column(subject) if is_text else _places(table, subject.name)
     if kind == 2 and (not is_text or label.name != "score"):
@@ -202,11 +202,17 @@ def _numbers(table: _Table, image: str, columns: Sequence[str]) -> list[Recognis
     """Return the task of a table of images whose other columns, row numbers aside, hold numbers."""
     columns = [column for column in columns if not _counts_rows(column, table.values(column))]
     values = [value for column in columns for value in table.values(column)]
-    if not values or not all(values) or not are_numbers(values):
+    if not values or not all(values) or not are_numbers(_pointed(table, values)):
         return []
     why = f"{table.path.name} with a column {image!r} and numbers in {_few(columns)}"
     options = _places(table, image) | {"target_columns": list(columns)}
     return [Recognised("regression", "csv_numbers", why, table.path, options)]
+
+
+def _pointed(table: _Table, values: Sequence[str]) -> list[str]:
+    """Return values with points for decimal commas, as tables with semicolons have them; the format reports them."""
+    has_commas = table.path.suffix.lower() not in JSON and tabular.separator_of(table.path, head(table.path)) == ";"
+    return [value.replace(",", ".") if has_commas else value for value in values]
 
 
 def _switches(table: _Table, subject: _Column, columns: Sequence[str], *, is_text: bool) -> list[Recognised]:
@@ -252,7 +258,7 @@ def _places(table: _Table, image: str, usual: str = "path") -> dict[str, Json]:
 def _root(folder: Path, names: Sequence[str], deepest: int = _DEEPEST) -> Path | None:
     """Return ``folder``, or the first folder below it, that holds one of the first files with these names."""
     given = [name for name in names if name][:3]
-    if any(tabular.image_file(folder / name) is not None for name in given):
+    if any(tabular.image_file(located(folder, name)) is not None for name in given):
         return folder
     inside = folders_in(folder)[:_MOST_FOLDERS] if deepest and given else []
     return next((root for inner in inside if (root := _root(inner, given, deepest - 1)) is not None), None)
@@ -262,20 +268,32 @@ def _tagged(path: Path) -> list[Recognised]:
     """Return whether most lines of a file have a word and a tag, with empty lines between sentences."""
     lines = [line for line in head(path).split("\n") if line.strip() and not line.startswith(conll_files.DOCUMENT)]
     fields = [line.split("\t" if "\t" in line else None) for line in lines[:_LOOKED_AT] if not line.startswith("# ")]
-    is_universal = path.suffix.lower() == ".conllu" and any(len(words) == 10 for words in fields)
-    tags = [words[3] if is_universal else words[-1] for words in fields if len(words) > (3 if is_universal else 1)]
-    marked = [tag for tag in tags if tag == conll_files.OUTSIDE or tag.startswith(_TAGS)]
-    is_marked = 2 * len(marked) > len(fields) and any(tag.startswith(_TAGS) for tag in marked)
-    is_named = path.suffix.lower() in conll_files.SUFFIXES and 2 * len(tags) > len(fields)
-    if not is_marked and not (is_named and 1 < len(set(tags)) <= min(_MOST_TAGS, len(tags) // 2)):
-        return []
+    suffix = path.suffix.lower()
+    is_universal = suffix == ".conllu" and any(len(words) == 10 for words in fields)
     options: dict[str, Json] = {"word_column": 1, "tag_column": 3} if is_universal else {}
+    if not is_universal and not _are_tags(fields, -1) and _are_tags(fields, 0):
+        options = {"word_column": -1, "tag_column": 0}
+    column = int(options.get("tag_column", -1))
+    tags = [words[column] for words in fields if len(words) > max(column, 1)]
+    is_named = suffix in conll_files.SUFFIXES and 2 * len(tags) > len(fields)
+    is_usable = is_named and 1 < len(set(tags)) <= min(_MOST_TAGS, len(tags) // 2)
+    # The format names the first line without a tag.
+    is_untagged = suffix in conll_files.SUFFIXES and bool(fields) and not tags
+    if not (_are_tags(fields, column) or is_usable or is_untagged):
+        return []
     return [Recognised("tokens", "conll", f"words with tags in {path.name}", path, options)]
+
+
+def _are_tags(fields: Sequence[Sequence[str]], column: int) -> bool:
+    """Return whether most words in a column are tags, not all of them the one outside of entities."""
+    words = [row[column] for row in fields if len(row) > max(column, 1)]
+    marked = [word for word in words if word == conll_files.OUTSIDE or word.startswith(_TAGS)]
+    return 2 * len(marked) > len(fields) and any(word.startswith(_TAGS) for word in marked)
 
 
 def _rows(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
     """Return the columns of a table and its first rows."""
-    if path.suffix.lower() not in _JSON:
+    if path.suffix.lower() not in JSON:
         columns, rows = tabular.read_rows(path, ())
         return columns, [{name: row.values[name] for name in columns} for row in islice(rows, _LOOKED_AT)]
     entries = list(_objects(path))
@@ -301,9 +319,32 @@ def _objects(path: Path) -> Iterator[dict[str, str]]:
         return  # not JSON, or not even text: nothing is known about it
 
 
-def has_objects(path: Path) -> bool:
-    """Return whether a file is a JSON list of objects, or has one per line."""
-    return next(_objects(path), None) is not None
+def has_rows(path: Path) -> bool:
+    """Return whether a file is a JSON list of objects, or has one per line, and more than one."""
+    objects = list(islice(_objects(path), 2))
+    return len(objects) > 1 or (bool(objects) and head(path).lstrip().startswith("["))
+
+
+def keys_of(path: Path) -> list[str]:
+    """Return the keys of the first object in a JSON file; none if there is no object."""
+    return list(next(_objects(path), ()))
+
+
+def other_form(path: Path) -> str:
+    """Return advice on a text file whose lines are those of a table in a form that is not read."""
+    lines = [line for line in head(path).split("\n") if line.strip()][: tabular.SAMPLED]
+    if path.suffix.lower() in (*EXTENSIONS, *JSON, ".xml", ".yaml", ".yml", ".md") or len(lines) < 2:
+        return ""
+    if all(line.startswith("__label__") for line in lines):
+        return f"; {path.name} is in fastText's form: put its texts into a table with the columns text and label"
+    fields = [line.split() for line in lines]
+    is_parted = len({len(words) for words in fields}) == 1 and 1 < len(fields[0]) <= _MOST_FIELDS
+    if is_parted and all(any(word.lower().endswith(EXTENSIONS) for word in words) for words in fields[1:]):
+        header = "" if any(word.lower().endswith(EXTENSIONS) for word in fields[0]) else "; its first line names them"
+        columns = ",".join("path" if word.lower().endswith(EXTENSIONS) else "label" for word in fields[-1])
+        wanted = header or f", and a header in front, such as `{columns}`"
+        return f"; the columns of {path.name} are separated by blanks: put commas there{wanted}"
+    return ""
 
 
 def _entry(line: str) -> object:

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from search.data import yaml_documents
 from search.data.formats import formats
-from search.errors import SpecError, UserError
+from search.errors import DatabaseError, SpecError, UserError
 from search.records import objectives
 from search.records.objectives import QUANTISED, ChoiceError, goals
-from search.records.study import Json
+from search.records.study import Json, StudyRecord
 from search.spec import yaml_lines
 from search.spec.candidates import given
 from search.spec.document import document, json_schema
@@ -27,6 +27,7 @@ from spaces import decisions
 
 DEFAULT_SPACE = ("freeze", "tail", "kernel", "stride", "head", "dropout", "penalty", "optimizer")
 """Decisions that are searched when a study file names none."""
+_BY_HAND = "its row was changed by hand, or by another version"
 
 
 def load_spec(path: Path | str) -> StudySpec:
@@ -61,6 +62,36 @@ def parse_spec(text: str, *, source: str = "study file", base: Path | None = Non
     if faults:
         raise SpecError("\n".join(f"{source}:{line}: {problem}" for line, problem in sorted(faults)))
     return spec
+
+
+def plan_of(study: StudyRecord) -> tuple[dict[str, Any], Path]:
+    """Return the study file of a study in the store, as plain data, and the folder that its paths start at.
+
+    Raises:
+        DatabaseError: there is none: whoever shares the database can write anything into it.
+    """
+    spec = study.spec if isinstance(study.spec, Mapping) else {}
+    plan, base = spec.get("study"), spec.get("base")
+    if not isinstance(plan, Mapping) or not isinstance(plan.get("data"), Mapping) or not isinstance(base, str):
+        raise DatabaseError(f"the store holds no study file of {study.name!r}; {_BY_HAND}")
+    return dict(plan), Path(base)
+
+
+def spec_of(study: StudyRecord, data: Mapping[str, Json] | None = None) -> StudySpec:
+    """Return the spec of a study in the store, with ``data`` in place of its own if given.
+
+    Raises:
+        DatabaseError: it cannot be read.
+    """
+    plan, base = plan_of(study)
+    plan |= {} if data is None else {"data": dict(data)}
+    try:
+        return from_data(plan, text=study.spec_text, base=base)
+    except ValidationError as error:
+        problem = next(message for _, message in problems(error, _shorthand(plan), json_schema()))
+    except (_FaultError, ChoiceError) as error:
+        problem = str(error)
+    raise DatabaseError(f"the study file of {study.name!r} in the store cannot be read: {problem}; {_BY_HAND}")
 
 
 class _FaultError(ValueError):

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Text, cast, func, select
 
 from search.records.study import EpochRecord, Size, StudyRecord, TrialRecord, TrialState
 from search.store import repeats
-from search.store.connection import reading, retried_read
+from search.store.connection import reading, retried
 from search.store.reading import aware, curves_where, failure_of, plain_columns, study_record, study_row, trial_record
 from search.store.tables import EpochRow, StudyRow, TrialRow, restored
 
@@ -50,7 +50,7 @@ _OUTLINE = (
 )
 
 
-@retried_read
+@retried
 def outline(engine: Engine, name: str) -> StudyRecord:
     """Return the study with all its trials, but without their curves, candidates, structures and evaluations.
 
@@ -65,14 +65,14 @@ def outline(engine: Engine, name: str) -> StudyRecord:
         return repeats.attached(connection, study_record(study, tuple(_outlined(row) for row in rows)))
 
 
-@retried_read
+@retried
 def head(engine: Engine, name: str) -> StudyRecord:
     """Return the study without its trials."""
     with reading(engine) as connection:
         return repeats.attached(connection, study_record(study_row(connection, name), ()))
 
 
-@retried_read
+@retried
 def changes(engine: Engine, name: str, after: int, unfinished: Iterable[int]) -> tuple[TrialRecord, ...]:
     """Return outlines of the trials that may have changed: numbers above ``after``, running ones, and ``unfinished``.
 
@@ -89,7 +89,7 @@ def changes(engine: Engine, name: str, after: int, unfinished: Iterable[int]) ->
     return tuple(trials[number] for number in sorted(trials))
 
 
-@retried_read
+@retried
 def details(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, TrialRecord]:
     """Return the trials ``numbers`` complete except for their curves."""
     with reading(engine) as connection:
@@ -104,7 +104,7 @@ def details(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, Tria
     return {row.number: trial_record(row, ()) for row in rows}
 
 
-@retried_read
+@retried
 def curves(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, tuple[EpochRecord, ...]]:
     """Return the epochs of trials ``numbers``."""
     with reading(engine) as connection:
@@ -119,7 +119,7 @@ def curves(engine: Engine, name: str, numbers: Sequence[int]) -> dict[int, tuple
     return by_number
 
 
-@retried_read
+@retried
 def epochs_run(engine: Engine, name: str, after: int = -1) -> dict[int, int]:
     """Return how many epochs every trial with a number above ``after`` has run."""
     with reading(engine) as connection:
@@ -133,7 +133,7 @@ def epochs_run(engine: Engine, name: str, after: int = -1) -> dict[int, int]:
     return {row[0]: row[1] for row in rows}
 
 
-@retried_read
+@retried
 def structures(engine: Engine, name: str, after: int = -1) -> dict[int, tuple[str, ...]]:
     """Return what was done with every unit, of every trial with a number above ``after`` that has been built."""
     with reading(engine) as connection:
@@ -182,7 +182,7 @@ class WorkerActivity:
     running: tuple[tuple[str, int], ...]
 
 
-@retried_read
+@retried
 def workers(engine: Engine) -> tuple[WorkerActivity, ...]:
     """Return every worker named by a trial: those at work first, then the most recent."""
     with reading(engine) as connection:

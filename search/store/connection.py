@@ -31,7 +31,6 @@ __all__ = [
     "patience_of",
     "reading",
     "retried",
-    "retried_read",
     "server_options",
     "share",
     "shown",
@@ -223,30 +222,17 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def retried(function: Callable[P, R]) -> Callable[P, R]:
     """Let ``function`` (one transaction, safe to repeat) be retried while the database is unreachable or locked.
 
-    Its first argument is the engine, whose ``Patience`` says how long.
-    """
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        return insist(lambda: function(*args, **kwargs), function.__name__, patience_of(args[0] if args else None))
-
-    return call
-
-
-def retried_read(function: Callable[P, R]) -> Callable[P, R]:
-    """Let ``function``, which makes records of rows, be ``retried``; a row that holds what no record does is an error.
-
-    Whoever shares the database can write anything into it.
+    Its first argument is the engine, whose ``Patience`` says how long. Whoever shares the database can write anything
+    into it: a row that holds what no record does is an error too.
 
     Raises:
-        DatabaseError: a row cannot be read.
+        DatabaseError: the database refuses, has not come back, or holds a row that cannot be read.
     """
 
-    @retried
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return function(*args, **kwargs)
+            return insist(lambda: function(*args, **kwargs), function.__name__, patience_of(args[0] if args else None))
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise DatabaseError(
                 f"the store holds something that cannot be read ({type(error).__name__}: {error}): a row was changed "

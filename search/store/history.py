@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, or_, select
 from search.errors import NotFoundError
 from search.records.dataset_similarity import distance, traits_of
 from search.records.study import Json, PastTrial, Rejected, TrialState
-from search.store.connection import reading, retried_read
+from search.store.connection import reading, retried
 from search.store.reading import ranked, study_record
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
@@ -100,7 +100,7 @@ class StudyHistory:
         return math.fsum(trial.seconds for trial in self._trials.values())
 
 
-@retried_read
+@retried
 def _id_of(engine: Engine, study: str) -> int:
     with reading(engine) as connection:
         number = connection.execute(select(StudyRow.id).where(StudyRow.name == study)).scalar_one_or_none()
@@ -109,7 +109,7 @@ def _id_of(engine: Engine, study: str) -> int:
     return number
 
 
-@retried_read
+@retried
 def _changed(engine: Engine, study_id: int, metric: str, newest: int, unfinished: Iterable[int]) -> list[_Changed]:
     """Return the trials above row ``newest``, those that are unfinished, and those that were: ``unfinished``."""
     # What is unfinished now may have been read as failed before: failed trials can be put back.
@@ -162,7 +162,7 @@ def fingerprint(candidate: Json) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@retried_read
+@retried
 def earlier_best(engine: Engine, study: str, count: int) -> tuple[tuple[str, int, Json], ...]:
     """Return study, number and candidate of the best trials of other studies of the same task and backbone.
 

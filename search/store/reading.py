@@ -30,7 +30,7 @@ from search.records.study import (
     rank_key,
 )
 from search.store import repeats
-from search.store.connection import reading, retried_read
+from search.store.connection import reading, retried
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
 
@@ -76,7 +76,7 @@ class Summary:
     leak: str = ""
 
 
-@retried_read
+@retried
 def load_study(engine: Engine, name: str, *, epochs: bool = True, trials: bool = True) -> StudyRecord:
     """Return the study with its trials, without their curves if ``epochs`` is false; no trials if ``trials`` is.
 
@@ -256,7 +256,7 @@ def aware(moment: datetime | None) -> Any:
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
-@retried_read
+@retried
 def progress(engine: Engine, name: str) -> Progress:
     """Return the progress of the study ``name``, without reading its trials."""
     with reading(engine) as connection:
@@ -278,7 +278,7 @@ def _progress(connection: Connection, study: Any) -> Progress:
     return Progress(int(study.target), states, best, plain, study.stopping)
 
 
-@retried_read
+@retried
 def list_studies(engine: Engine) -> tuple[Summary, ...]:
     """Return a summary of every study, the newest first."""
     with reading(engine) as connection:
@@ -296,7 +296,7 @@ def _summary(connection: Connection, row: Any) -> Summary:
     return Summary(name, task, backbone, metric, aware(row.created_at), _progress(connection, row), leak)
 
 
-@retried_read
+@retried
 def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
     """Return number and checkpoint of every trial that has one: complete ones as they rank, then the others."""
     with reading(engine) as connection:
@@ -312,7 +312,7 @@ def kept_checkpoints(engine: Engine, name: str) -> tuple[tuple[int, str], ...]:
     return tuple((row.number, row.checkpoint) for row in ordered)
 
 
-@retried_read
+@retried
 def best_rank_keys(engine: Engine, name: str, count: int) -> tuple[tuple[float, ...], ...]:
     """Return the rank keys of the ``count`` best complete trials (``search.records.study.rank_key``), the best first.
 
@@ -350,7 +350,7 @@ class TrialStatus:
     ended: str
 
 
-@retried_read
+@retried
 def trial_states(engine: Engine, name: str) -> tuple[TrialStatus, ...]:
     """Return the state of every trial, in order of number, without curves and candidates."""
     with reading(engine) as connection:
@@ -366,7 +366,7 @@ def trial_states(engine: Engine, name: str) -> tuple[TrialStatus, ...]:
     )
 
 
-@retried_read
+@retried
 def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
     """Return address and key of the study's checkpoints; None before its first worker."""
     with reading(engine) as connection:
@@ -383,7 +383,7 @@ class OptunaTrial(NamedTuple):
     constraints: Mapping[str, float]
 
 
-@retried_read
+@retried
 def optuna_trials(engine: Engine, name: str) -> dict[int, OptunaTrial]:
     """Return the state of every trial that Optuna knows, by its number there."""
     columns = (TrialRow.optuna_number, TrialRow.state, TrialRow.value, TrialRow.objectives, TrialRow.constraints)

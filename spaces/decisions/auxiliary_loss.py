@@ -72,8 +72,7 @@ class AuxiliaryLoss(Decision[float]):
 
 def _teaches(chain: Chain) -> bool:
     """Return whether anything learns up to the second classifier, after the last stage of maps but one."""
-    maps = [(facts.reduction, place) for place, facts in enumerate(probe.describe(chain)) if len(facts.out_shape) > 1]
-    ends = sorted(dict(maps).values())
+    ends = sorted({facts.reduction: place for place, facts in probe.maps(chain)}.values())
     place = ends[-2 if len(ends) > 1 else -1] if ends else -1
     return any(learns(unit) for unit in chain.units[: place + 1])
 

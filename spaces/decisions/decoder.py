@@ -56,7 +56,7 @@ class DecoderDecision(Decision[DecoderChoice]):
     tasks = ("segmentation",)
 
     def choices(self, chain: Chain, within: Range) -> Choices | NotApplicable:
-        maps = [facts for facts in probe.describe(chain) if len(facts.out_shape) in (2, 3)]
+        maps = [facts for _, facts in probe.maps(chain)]
         if not maps:
             return NotApplicable("no unit of the backbone gives feature maps or tokens of patches")
         if len(maps[-1].out_shape) == 2:

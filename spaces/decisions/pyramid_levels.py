@@ -54,7 +54,7 @@ class PyramidLevels(Decision[Levels]):
     tasks = ("detection",)
 
     def choices(self, chain: Chain, within: Range) -> dict[str, Levels] | NotApplicable:
-        strides = {unit.reduction for unit in probe.describe(chain) if len(unit.out_shape) in (2, 3)}
+        strides = {unit.reduction for _, unit in probe.maps(chain)}
         if not strides:
             return NotApplicable("the backbone has no feature maps")
         finest = [stride for stride in within.finest if stride in strides]
@@ -73,7 +73,7 @@ class PyramidLevels(Decision[Levels]):
         """
         for own in _own(chain):
             return own
-        strides = {unit.reduction for unit in probe.describe(chain) if len(unit.out_shape) in (2, 3)}
+        strides = {unit.reduction for _, unit in probe.maps(chain)}
         coarse = [stride for stride in strides if stride >= PLAIN.finest]
         return Levels(min(coarse) if coarse else max(strides, default=PLAIN.finest), PLAIN.extra)
 

@@ -90,10 +90,11 @@ class Family(ABC):
         """Return facts that decisions use, by name.
 
         ``channels_last`` (features are ``(N, H, W, C)``), ``class_token`` (its index among the tokens),
-        ``prefix_tokens`` (how many precede those of the patches; by default only a class token does), ``pool`` (the
-        name of the last unit, if that is a pool with weights), ``positions`` (a tuple of ``Positions``), ``masked``
-        (the last channel between units distinguishes tokens from padding), ``skippable`` (names of units that may be
-        left out although they are not residual), ``shared`` (units hold the same parameters).
+        ``prefix_tokens`` (how many precede those of the patches; by default only a class token does), ``rows_from``
+        (the least distance of patches from which tokens come row by row), ``pool`` (the name of the last unit, if that
+        is a pool with weights), ``positions`` (a tuple of ``Positions``), ``masked`` (the last channel between units
+        distinguishes tokens from padding), ``skippable`` (names of units that may be left out although they are not
+        residual), ``shared`` (units hold the same parameters).
         """
         return {"positions": positions} if (positions := self.positions(network)) else {}
 

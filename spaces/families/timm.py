@@ -15,7 +15,7 @@ from spaces.chains.tracing import Opaque
 from spaces.errors import WeightsError
 from spaces.families import _listed
 from spaces.families._base import Family, Grid, Layout, Positions
-from spaces.patches import PREFIX_TOKENS
+from spaces.patches import PREFIX_TOKENS, ROWS_FROM
 from spaces.surgery.edits import mirror, replace_submodule
 
 _OF_TOKENS, _OF_MAPS = ("AttentionPoolLatent", "AttentionPoolPrr"), ("AttentionPool2d", "RotAttentionPool2d")
@@ -81,6 +81,9 @@ class Timm(Family):
             facts["class_token"] = 0
         if prefix := _prefix_tokens(network):
             facts[PREFIX_TOKENS] = prefix
+        if hasattr(network, "unroll"):  # Hiera keeps the tokens of a window together until its last pool
+            hiera: Any = network
+            facts[ROWS_FROM] = hiera.patch_stride[0] * hiera.q_stride[0] ** hiera.q_pool
         return facts
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from search.data import coco_files
 from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
 from search.data.formats._base import Format
+from search.data.images import located
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
 from search.errors import DataError
@@ -110,7 +111,7 @@ def _listed(
         seen.add(number)
         root = root or coco_files.image_folder(file, name)
         where = f"{file.name}, image {name}"
-        listed.append(AnnotatedImage(root / name, where, split, boxes.pop(number, []), size))
+        listed.append(AnnotatedImage(located(root, name), where, split, boxes.pop(number, []), size))
     for number, lost in boxes.items():
         faults.add(f"{lost[0].place}: image_id {number!r} is not among the images")
     return listed

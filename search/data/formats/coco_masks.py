@@ -16,7 +16,7 @@ from search.data import coco_files
 from search.data.assembly import Listed, in_parallel
 from search.data.broken_samples import refuse
 from search.data.formats._base import Format
-from search.data.images import FileImage, is_there
+from search.data.images import FileImage, is_there, located
 from search.data.masks import VOID, Classes, gather_masks, size_of
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
@@ -104,7 +104,7 @@ class CocoMasks(Format):
                     name = curtailed(str(image.get("file_name", image.get("id"))), LONGEST_PATH)
                     skipped.append(f"{table.path}: image {name!r}: {found}")
                 else:
-                    listed.append(Listed(FileImage(folder / image["file_name"]), found, split))
+                    listed.append(Listed(FileImage(located(folder, str(image["file_name"]))), found, split))
         refuse(skipped, options.on_error)
         dataset = gather_masks(path.stem, listed, options, names, lambda mask: mask.digest)
         return replace(dataset, skipped=(*skipped, *dataset.skipped))
@@ -195,9 +195,10 @@ def _read(table: _Table, names: tuple[str, ...], folder: Path, image: Mapping[st
     width, height, file = image.get("width"), image.get("height"), image.get("file_name")
     if not (isinstance(file, str) and isinstance(width, int) and isinstance(height, int) and min(width, height) > 0):
         return "needs file_name, width and height"
-    if not is_there(folder / file):
-        return f"there is no file {curtailed(str(folder / file), LONGEST_PATH)}"
-    size = size_of(folder / file)
+    place = located(folder, file)
+    if not is_there(place):
+        return f"there is no file {curtailed(str(place), LONGEST_PATH)}"
+    size = size_of(place)
     if size is not None and size != (width, height):
         return f"the file is {size[0]}x{size[1]} pixels, the table says {width}x{height}"
     by_area: list[tuple[int, Shape]] = []

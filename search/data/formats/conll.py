@@ -12,6 +12,7 @@ from search.data.files import text_of
 from search.data.formats._base import Format
 from search.data.sample import Dataset, Split
 from search.data.texts import TextOptions
+from search.errors import DataError
 
 _SUFFIXES = (".conll", ".txt", ".bio", ".iob", ".tsv", ".conllu")
 
@@ -57,6 +58,8 @@ class Conll(Format):
                     sentences.append(sentence)
                 else:
                     problems.append(sentence)
+        if len(sentences) == 1 and not problems and len(sentences[0].words) > 1:
+            raise DataError(f"{path}: {len(sentences[0].words)} words in one sentence; an empty line ends a sentence")
         return conll_files.tagged_dataset(path.stem, sentences, problems, options)
 
 

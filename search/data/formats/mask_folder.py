@@ -28,7 +28,7 @@ _BLACK_AND_WHITE = {0, 255}
 _LISTS = Path("ImageSets", "Segmentation")
 PART = "{part}"
 """Stands for the name of a split in folder names."""
-_LOSSY = (".jpg", ".jpeg", ".webp")
+LOSSY = (".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def _on_values(values: Sequence[int], ignored: Sequence[int]) -> tuple[str, ...]
 
 def _fault(pair: _Pair, survey: Survey | None, values: Sequence[int], ignored: Sequence[int]) -> str:
     if survey is None:
-        changed = next((file for ending in _LOSSY if (file := pair.expected.with_suffix(ending)).is_file()), None)
+        changed = next((file for ending in LOSSY if (file := pair.expected.with_suffix(ending)).is_file()), None)
         instead = f"; {changed.name} may have lost its exact values: save the masks as PNG" if changed else ""
         return f"no mask; expected {pair.expected}{instead}"
     if survey.fault:

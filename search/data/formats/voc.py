@@ -10,7 +10,8 @@ from typing import Literal
 from xml.etree import ElementTree
 
 from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
-from search.data.files import Walk
+from search.data.class_folders import folder_called
+from search.data.files import Walk, visible
 from search.data.formats._base import Format
 from search.data.image_sets import listed_names
 from search.data.images import EXTENSIONS, is_there
@@ -52,17 +53,23 @@ class Voc(Format):
             raise DataError(f"data folder {root} does not exist; `data.path` is relative to the study file")
         faults = Faults(root.name)
         walk = Walk()
-        listed = _in_sets(root, faults, walk) if (root / "Annotations").is_dir() else _beside(root, walk)
+        listed = _in_sets(root, faults, walk) if _annotations(root).is_dir() else _beside(root, walk)
         images = _Images(root)
         annotated = [item for xml, split in listed if (item := _read(xml, images, split, options, faults)) is not None]
         made = dataset(root.name, annotated, options, options.classes or None, faults)
         return replace(made, notes=(*made.notes, *walk.lines()))
 
 
+def _annotations(root: Path) -> Path:
+    """Return the folder that VOC calls ``Annotations``, and others ``annotations``, if it holds XML files itself."""
+    folder = folder_called(root, "Annotations")
+    return folder if folder.name == "Annotations" or visible(folder, "*.xml") else root / "Annotations"
+
+
 def _in_sets(root: Path, faults: Faults, walk: Walk) -> list[tuple[Path, Split | None]]:
     """Return the annotations that ``ImageSets/Main`` lists; all of them, without a split, if there are no lists."""
-    folder = root / "Annotations"
-    lists = listed_names(root / "ImageSets" / "Main", folder, ".xml")
+    folder = _annotations(root)
+    lists = listed_names(folder_called(root, "ImageSets", "Main"), folder, ".xml")
     if not lists:
         return [(xml, None) for xml in walk.files(folder, _XML)]
     listed: list[tuple[Path, Split | None]] = []

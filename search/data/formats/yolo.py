@@ -11,6 +11,7 @@ import yaml
 
 from search.data import yaml_documents, yolo_rows
 from search.data.boxes import AnnotatedImage, Faults, dataset
+from search.data.class_folders import folder_called
 from search.data.files import Walk, visible
 from search.data.formats._base import Format
 from search.data.images import EXTENSIONS
@@ -152,7 +153,8 @@ def _place(file: Path, base: Path, name: str) -> Path:
 def _from_folders(root: Path, walk: Walk) -> _Described:
     listed = next(iter(visible(root, *_NAMES)), None)
     names = tuple(lines_of(listed)) if listed is not None else ()
-    images = root / "images" if (root / "images").is_dir() else root
+    images = folder_called(root, "images")
+    images = images if images.is_dir() else root
     parts: dict[Split, list[Path]] = {}
     for folder in walk.folders(images):
         split = split_of(folder.name)
@@ -174,9 +176,10 @@ def _images(folders: Sequence[Path], walk: Walk) -> list[Path]:
 def _label(image: Path) -> Path:
     """Return the text file of an image: with ``labels`` for the last ``images`` in its path, else beside it."""
     parts = list(image.parts)
-    places = [index for index, part in enumerate(parts[:-1]) if part == "images"]
+    places = [index for index, part in enumerate(parts[:-1]) if part.lower() == "images"]
     if places:
-        parts[places[-1]] = "labels"
+        labels = Path(*parts[: places[-1]], "labels")
+        parts[: places[-1] + 1] = (labels if labels.is_dir() else folder_called(labels.parent, "labels")).parts
     return Path(*parts).with_suffix(".txt")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,32 @@ def test_init_knows_texts_and_takes_a_task(here: Path, ftsearch: Callable[..., A
     assert "does not read" in ftsearch("init", "reviews.csv", "--force", "--backbone", "alexnet").err
     assert "but reviews.csv" in ftsearch("init", "reviews.csv", "--task", "tokens").err
     assert "expected one of classification" in ftsearch("init", "reviews.csv", "--task", "tagging").err
+
+
+@pytest.mark.parametrize("name", ["null", "123", "yes", "1.5", "a\nb", "# x"])
+def test_a_folder_of_any_name_gives_a_study_file_that_can_be_read(
+    here: Path, ftsearch: Callable[..., Any], name: str
+) -> None:
+    (here / "data").rename(here / name)
+    assert ftsearch("init", name, "-o", "s.yaml").code == 0
+    spec = load_spec(here / "s.yaml")
+    assert (spec.name, spec.data.path) == (re.sub(r"[^\w.]+", "-", name).strip("-"), str(here / name))
+
+
+def test_a_folder_whose_name_is_no_text_is_reported(here: Path, ftsearch: Callable[..., Any]) -> None:
+    (here / "data").rename(here / "d\udcff")
+    done = ftsearch("init", "d\udcff", "-o", "s.yaml")
+    assert (done.code, done.err.count("\n"), (here / "s.yaml").exists()) == (2, 1, False)
+    assert "its path is no UTF-8 text, which a study file has to be; rename its folders" in done.err
+
+
+def test_of_many_faults_the_first_are_listed(here: Path, ftsearch: Callable[..., Any]) -> None:
+    for number in range(40):
+        (here / "data" / "red" / f"broken{number}.png").write_text("x")
+    done = ftsearch("init", "data", "-o", "s.yaml")
+    assert (done.code, done.out.count("fault: "), "fault: and 20 more" in done.out) == (0, 21, True)
+
+
+def test_colons_in_names_are_no_pictures(here: Path, ftsearch: Callable[..., Any]) -> None:
+    (here / "data").rename(here / "x:dog:")
+    assert ftsearch("init", "x:dog:", "-o", "s.yaml").out.startswith("x:dog:: 3 class folders")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from search.api import run_study
-from search.errors import UserError
+from search.errors import DatabaseError, UserError
 from search.lifecycle.open import stored_spec
 from search.records.study import DatasetRecord, StudyRecord
 from search.spec.load import parse_spec
@@ -91,3 +92,27 @@ def test_a_study_may_be_given_as_data(folder: Path) -> None:
         report=False,
     )
     assert result.study.name == "data"
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({}, "the store holds no study file of 's'; its row was changed by hand"),
+        ([1], "holds no study file"),
+        ({"study": 3, "base": "."}, "holds no study file"),
+        ({"study": {"data": {}}, "base": 3}, "holds no study file"),
+        ({"study": {"data": 3}, "base": "."}, "holds no study file"),
+        ({"study": {"data": {"path": "x"}}, "base": "."}, "'s' in the store cannot be read: name: this key is needed"),
+        ({"study": {"name": "s", "backbone": "b", "data": {"path": 3}}, "base": "."}, "cannot be read: .*path"),
+        (
+            {"study": {"name": "s", "backbone": "squeezenet1_1", "data": {"path": "x"}, "serach": {}}, "base": "."},
+            "cannot be read: .*serach: unknown key",
+        ),
+    ],
+)
+def test_a_study_file_that_was_changed_in_the_store_is_one_line(spec: Any, said: str) -> None:
+    dataset = DatasetRecord("d", ("0", "1"), {}, "f")
+    record = StudyRecord("s", "classification", "accuracy", True, "b", "none", dataset, 1, spec=spec)
+    with pytest.raises(DatabaseError, match=said) as told:
+        stored_spec(record)
+    assert "\n" not in str(told.value)

@@ -165,18 +165,20 @@ def test_an_unknown_table_is_reported_with_its_columns_and_one_that_cannot_be_re
     write(tmp_path / "a.csv", "path;label\n1.png;cat;1\n")
     with pytest.raises(UserError, match=r"path;label; columns seem to be separated by semicolons.*known are"):
         recognise(tmp_path / "a.csv")
-    with pytest.raises(UserError, match=r"tables in it \(a\.csv\): name one of them, as .*a\.csv; the header has "):
+    with pytest.raises(UserError, match=r"; the header of a\.csv has path;label; columns seem"):
         recognise(tmp_path)
     write(tmp_path / "b.csv", "path,colour\n1.png,red\n")
-    with pytest.raises(UserError, match=r"header has path, colour; known are columns of images \(path, image, "):
+    with pytest.raises(
+        UserError, match=r"header of b\.csv has path, colour; known are columns of images \(path, image, "
+    ):
         recognise(tmp_path / "b.csv")
     (tmp_path / "c.csv").write_bytes("text,label\né,1\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"c\.csv is not UTF-8 text"):
         recognise(tmp_path / "c.csv")
     (tmp_path / "d.jsonl").write_bytes(b"\xff\xfe")
     (tmp_path / "e.json").write_text("[" * 100_000)
-    for name in ("d.jsonl", "e.json"):
-        with pytest.raises(UserError, match="no data of a known kind"):
+    for name, why in (("d.jsonl", "is not UTF-8 text"), ("e.json", "no data of a known kind")):
+        with pytest.raises(UserError, match=why):
             recognise(tmp_path / name)
 
 
@@ -316,3 +318,48 @@ def test_folders_pipes_and_dangling_links_called_like_files_are_not_data(tmp_pat
             recognise(tmp_path / place)
     with pytest.raises(UserError, match="is neither a file nor a folder"):
         recognise(tmp_path / "pipe" / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "cause"),
+    [
+        (
+            "labels.txt",
+            "a.png 1\nb.png 0\n",
+            "are separated by blanks: put commas there, and a header in front, such as",
+        ),
+        (
+            "labels.txt",
+            "path label\na.png 1\nb.png 0\n",
+            "separated by blanks: put commas there; its first line names them",
+        ),
+        ("train.txt", "__label__a is it so\n__label__b no\n", "train.txt is in fastText's form: put its texts into"),
+        (
+            "train.jsonl",
+            "{'text': 'a'}\n{'text': 'b'}\n",
+            "train.jsonl, line 1: no valid JSON: Expecting property name",
+        ),
+        ("train.jsonl", '{"data": {"a": 1}}\n', "the objects in train.jsonl have data; known are columns of images"),
+        (
+            "train.json",
+            '{"data": [{"text": "a"}]}',
+            "it lacks the list 'images'; as a table, it would be a list of objects",
+        ),
+        ("x.json", '{"images": [], "annotations": [], "categories": []}', "x.json: the list 'annotations' is empty"),
+        ("a.heic", "x", "a.heic is an image of another kind: save it as JPEG or PNG"),
+    ],
+)
+def test_a_file_in_a_form_that_is_not_read_says_what_to_do(tmp_path: Path, name: str, content: str, cause: str) -> None:
+    write(tmp_path / name, content)
+    with pytest.raises(UserError, match=re.escape(cause)) as told:
+        recognise(tmp_path)
+    assert "there are tables" not in str(told.value)
+
+
+def test_known_tables_without_a_training_part_are_not_said_to_lack_columns(tmp_path: Path) -> None:
+    for name in ("fold_1.csv", "fold_2.csv"):
+        write(tmp_path / name, "text,label\nso good,1\nso bad,0\n")
+    with pytest.raises(
+        UserError, match=r"none of the tables in it \(fold_1\.csv, fold_2\.csv\) is called train.*1\.csv$"
+    ):
+        recognise(tmp_path)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from search.data.sample import Split
+from search.errors import DataError
 from search.new_study.image_layouts import are_numbers, of_folder
 
 NAMES = [f"{number:02d}" for number in range(12)]
@@ -140,3 +141,52 @@ def test_only_words_that_are_numbers_are_numbers() -> None:
     assert are_numbers(["1", "-2.5", "1e3"])
     assert not are_numbers(["1", "x"])
     assert not are_numbers(["nan"])
+
+
+@pytest.mark.parametrize(("ending", "coding"), [("XML", "utf-8"), ("xml", "utf-16"), ("Xml", "utf-8-sig")])
+def test_voc_is_found_whatever_its_letters_and_bytes(layout: Any, ending: str, coding: str) -> None:
+    for name in NAMES:
+        layout.picture(f"pics/{name}.PNG")
+        layout.voc(f"boxes/{name}.{ending}", kind(name))
+        path = layout.root / f"boxes/{name}.{ending}"
+        path.write_text(path.read_text(), encoding=coding)
+    assert told(layout) == ("voc", "cat", "dog", 10, 2)
+
+
+@pytest.mark.parametrize("folder", ["Annotations", "annotations", "ANNOTATIONS"])
+def test_lists_of_parts_count_whatever_the_case_of_folders(layout: Any, folder: str) -> None:
+    for name in NAMES:
+        layout.picture(f"jpegimages/{name}.png")
+        layout.voc(f"{folder}/{name}.xml", kind(name))
+    for part, names in PARTS.items():
+        layout.write(f"imagesets/main/{part}.txt", "\n".join(names))
+    assert told(layout) == ("voc", "cat", "dog", 8, 4)
+
+
+@pytest.mark.parametrize(("images", "labels"), [("Images", "Labels"), ("IMAGES", "labels"), ("images", "LABELS")])
+def test_yolo_is_found_whatever_the_case_of_its_folders(layout: Any, images: str, labels: str) -> None:
+    layout.write("Classes.txt", "cat\ndog\n")
+    for name in NAMES:
+        layout.picture(f"{images}/{name}.png")
+        layout.write(f"{labels}/{name}.txt", f"{int(name) % 2} .5 .5 .3 .3\n")
+    assert told(layout) == ("yolo", "cat", "dog", 10, 2)
+
+
+def test_decimal_commas_in_yolo_files_are_reported_by_line(layout: Any) -> None:
+    layout.write("classes.txt", "cat\n")
+    for name in NAMES:
+        layout.picture(f"images/{name}.png")
+        layout.write(f"labels/{name}.txt", "0 0,5 0,5 0,3 0,3\n")
+    (found,) = of_folder(layout.root)
+    with pytest.raises(DataError, match=r"labels/00\.txt, line 1: expected `class x y width height` in numbers, got"):
+        found.read()
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_paths_written_on_windows_are_found(layout: Any, task: str) -> None:
+    pytest.importorskip("faster_coco_eval")
+    layout.picture(*(f"images/{name}.png" for name in NAMES))
+    layout.coco("a.json", [f"images\\{name}.png" for name in NAMES], segmentation=[[2, 3, 10, 3, 10, 12]])
+    (found,) = (one for one in of_folder(layout.root) if one.task == task)
+    data = found.read()
+    assert (len(data.samples), data.skipped) == (12, ())

@@ -121,3 +121,21 @@ def test_class_folders_with_equal_names_are_not_masks(layout: Any) -> None:
     assert of_folder(layout.root) == []
     assert not is_no_class("with_mask")
     assert is_no_class("Masks")
+
+
+def test_lists_with_paths_of_images_and_masks_are_read(layout: Any) -> None:
+    layout.picture(*(f"JPEGImages/{name}.jpg" for name in (*NAMES, "without")))
+    layout.mask(*(f"SegmentationClass/{name}.png" for name in NAMES))
+    for part, names in {"train": NAMES[:8], "val": NAMES[8:]}.items():
+        rows = [f"/JPEGImages/{name}.jpg /SegmentationClass/{name}.png" for name in names]
+        layout.write(f"ImageSets/Segmentation/{part}.txt", "\n".join(rows))
+    (found,) = of_folder(layout.root)
+    data = found.read()
+    assert (len(data.of(Split.TRAIN)), len(data.of(Split.VAL)), data.skipped) == (8, 4, ())
+
+
+def test_masks_in_webp_are_reported_as_those_in_jpeg(layout: Any) -> None:
+    layout.picture(*(f"images/{name}.jpg" for name in NAMES), *(f"masks/{name}.webp" for name in NAMES))
+    (found,) = of_folder(layout.root)
+    with pytest.raises(DataError, match=r"00\.webp may have lost its exact values: save the masks as PNG"):
+        found.read()

@@ -174,7 +174,8 @@ def test_folders_of_images_and_of_what_belongs_to_them_are_no_classes(
     data = suggest.describe(layout.root)
     assert data.recognised == recognise(layout.root)
     assert data.recognised.task == task
-    spec = {"study": {"task": task, "backbone": "squeezenet1_1", "weights": "none", "search": {"trials": 3}}}
+    plain = {"name": "near", "task": task, "data": {"path": "old"}, "backbone": "squeezenet1_1", "weights": "none"}
+    spec = {"study": plain | {"search": {"trials": 3}}, "base": "."}
     metric = next(iter(tasks()[task].directions))
     study(engine, "near", 3, [0.5, 0.9], task=task, metric=metric, spec=spec)
     study(engine, "classes", 3, [0.5, 0.9])

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from search.data.sample import Split
+from search.errors import DataError
 from search.new_study.table_layouts import lines_of, of_file, of_folder, tables_in
 
 NAMES = [f"{number:02d}" for number in range(12)]
@@ -205,3 +207,70 @@ def test_lines_are_those_of_tables_only(layout: Any) -> None:
     layout.write("b", "is it so\nno\n")
     assert lines_of(layout.root / "a") == [["ham", "is it so"], ["spam", "no"]]
     assert lines_of(layout.root / "b") == []
+
+
+@pytest.mark.parametrize("begin", ["sep=;\n", "\n\n", "sep=;\r\n\r\n", ";\n"])
+def test_what_stands_before_the_header_is_passed_over(layout: Any, begin: str) -> None:
+    layout.picture(*(f"{name}.png" for name in NAMES))
+    layout.write("t.csv", f"{begin}path;label\n" + "\n".join(f"{name}.png;{'ab'[int(name) % 2]}" for name in NAMES))
+    layout.write("texts.csv", f"{begin}text;label\n" + "\n".join(f"so {name};{'ab'[int(name) % 2]}" for name in NAMES))
+    for name in ("t.csv", "texts.csv"):
+        (found,) = of_file(layout.root / name)
+        assert (found.read().classes, found.options, len(found.read().samples)) == (("a", "b"), {}, 12)
+
+
+def test_decimal_commas_are_reported_and_lists_of_labels_are_none(layout: Any) -> None:
+    layout.picture(*(f"{name}.png" for name in NAMES))
+    layout.write("t.csv", "path;weight\n" + "\n".join(f"{name}.png;{int(name)},5" for name in NAMES))
+    (found,) = of_file(layout.root / "t.csv")
+    assert found.task == "regression"
+    with pytest.raises(
+        DataError, match=r"t\.csv, line 2: the column 'weight' .* got '0,5'; write a point for the comma"
+    ):
+        found.read()
+    layout.write("t.csv", "path,label\n" + "\n".join(f'{name}.png,"1,{int(name) % 2}"' for name in NAMES))
+    assert [one.task for one in of_file(layout.root / "t.csv")] == ["classification"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("https://x.org/{}.png", "no file https://x.org/00.png; download the images, and name the files"),
+        ("/elsewhere/{}.png", "no file /elsewhere/00.png; a path may also start at the table's folder"),
+        ("elsewhere/{}.png", "elsewhere/00.png; paths start at"),
+    ],
+)
+def test_a_path_that_leads_nowhere_says_what_would_do(layout: Any, path: str, said: str) -> None:
+    layout.write("t.csv", "path,label\n" + "\n".join(f"{path.format(name)},{'ab'[int(name) % 2]}" for name in NAMES))
+    (found,) = of_file(layout.root / "t.csv")
+    with pytest.raises(DataError, match=re.escape(said)):
+        found.read()
+
+
+def test_paths_written_on_windows_are_found(layout: Any) -> None:
+    layout.picture(*(f"a/{name}.png" for name in NAMES))
+    layout.write("t.csv", "path,label\n" + "\n".join(f"a\\{name}.png,{'ab'[int(name) % 2]}" for name in NAMES))
+    (found,) = of_file(layout.root / "t.csv")
+    assert len(found.read().samples) == 12
+
+
+def test_a_table_without_a_row_says_so(layout: Any) -> None:
+    layout.write("t.csv", "path,label\n")
+    (found,) = of_file(layout.root / "t.csv")
+    with pytest.raises(DataError, match="no row below the header; expected one per image"):
+        found.read()
+
+
+def test_tags_may_come_first_and_what_has_none_is_named(layout: Any) -> None:
+    layout.write("a.conll", "\n".join(f"O good\nB-X film{name}\n" for name in NAMES))
+    (found,) = of_file(layout.root / "a.conll")
+    assert found.options == {"word_column": -1, "tag_column": 0}
+    assert found.read().classes == ("O", "B-X")
+    layout.write("b.conll", "good\nfilm\n\ngood\n")
+    (found,) = of_file(layout.root / "b.conll")
+    with pytest.raises(DataError, match=r"b\.conll, line 1: the word 'good' has no tag"):
+        found.read()
+    layout.write("c.conll", "good O\nfilm B-X\n" * 20)
+    (found,) = of_file(layout.root / "c.conll")
+    with pytest.raises(DataError, match="40 words in one sentence; an empty line ends a sentence"):
+        found.read()

@@ -7,13 +7,15 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError
 
 from search.errors import DatabaseError, RunError, StoreUrlError
-from search.store import connection, migrate, readonly
+from search.records.study import StudyRecord
+from search.store import checkpoint_owners, connection, leases, migrate, readonly, repeats, workers, writing
 
 
 def readonly_engine(url: str) -> connection.Engine:
@@ -262,3 +264,30 @@ def test_a_server_whose_machine_is_gone_is_noticed(postgres: str) -> None:
         info = link.connection.dbapi_connection.info.get_parameters()  # type: ignore[union-attr]
     engine.dispose()
     assert (info["keepalives_idle"], info["tcp_user_timeout"]) == ("30", "60000")
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # others check what is written to a column
+@pytest.mark.parametrize(
+    ("change", "call"),
+    [
+        ("ft_trial SET state = 'waiting', resume = '{'", lambda engine: leases.claim(engine, "s", "w", 60)),
+        ("ft_trial SET lease_until = 0, story = '{'", lambda engine: leases.claim(engine, "s", "w", 60)),
+        ("ft_trial SET lease_until = 0, story = '3'", lambda engine: leases.reap(engine, "s")),
+        ("ft_trial SET resume = '3'", lambda engine: checkpoint_owners.owners(engine, "s")),
+        ("ft_trial SET state = 'bogus', checkpoint = 'x'", lambda engine: checkpoint_owners.owners(engine, "s")),
+        ("ft_worker SET started_at = 'x'", lambda engine: workers.present(engine, "s")),
+        ("ft_trial SET finished_at = 'x', started_at = 'x'", lambda engine: workers.pace(engine, "s")),
+        ("ft_trial SET params = '{'", lambda engine: repeats.number_of(engine, "s", {"a": 1})),
+        ("ft_trial SET params = '3'", lambda engine: repeats.number_of(engine, "s", {"a": 1})),
+    ],
+)
+def test_what_workers_read_may_have_been_changed_by_hand(
+    engine: connection.Engine, record: StudyRecord, change: str, call: Callable[[connection.Engine], Any]
+) -> None:
+    writing.create_study(engine, record)
+    workers.enter(engine, "s", "w", host="h", process=1, device="cpu")
+    leases.claim(engine, "s", "w", 60)
+    with engine.begin() as link:
+        link.execute(text(f"UPDATE {change}"))
+    with pytest.raises(DatabaseError, match=r"^the store holds something that cannot be read \(\w+: [^\n]*by hand"):
+        call(engine)

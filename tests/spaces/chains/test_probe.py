@@ -15,6 +15,7 @@ from torchvision import models
 from spaces import backbones
 from spaces.backbones._base import Pretrained
 from spaces.chains import probe
+from spaces.chains.chain import Chain, Unit
 from spaces.errors import ProbeError
 from spaces.surgery import kernels
 
@@ -81,8 +82,14 @@ def test_convolutions_are_listed_with_their_geometry(tiny: Pretrained) -> None:
 
 def test_an_input_that_is_too_small_is_refused_with_the_unit() -> None:
     chain = backbones.resolve("alexnet").describe((64, 64))
-    with pytest.raises(ProbeError, match=r"input size 16x16 does not fit at features\.\d+"):
+    with pytest.raises(ProbeError, match=r"input size 16x16 does not fit at features\.\d+: .*; choose a larger one"):
         probe.describe(replace(chain, input_size=(16, 16)))
+
+
+def test_what_no_size_would_mend_is_refused_without_advice() -> None:
+    unit = Unit("twice", nn.MaxPool2d(2, return_indices=True))
+    with pytest.raises(ProbeError, match=r"does not fit at twice: expected one tensor out, got tuple$"):
+        probe.describe(Chain((unit,), None, (64, 64)))
 
 
 def test_the_smallest_input_is_found_by_trying() -> None:

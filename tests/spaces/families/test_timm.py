@@ -15,7 +15,7 @@ from spaces.decisions import head
 from spaces.errors import ChainError, ProbeError
 from spaces.families import family_of
 from spaces.families._base import Positions
-from spaces.heads import pool
+from spaces.heads import MapLayout, pool
 
 pytest.importorskip("timm")
 import timm
@@ -123,6 +123,20 @@ def test_a_pool_with_a_norm_behind_it_leaves_the_last_map_to_boxes_and_masks() -
     choices = head.decision.choices(chain, head.Range())
     assert (choices.pooling, choices.parameter) == (("pretrained", "avg", "max", "avgmax"), "head.pool")
     assert head.attachment(chain).taps[-1].shape == (768, 2, 2)
+
+
+def test_tokens_that_hiera_keeps_by_window_are_no_map() -> None:
+    network: Any = backbones.resolve("timm:hiera_tiny_224").build((224, 224)).eval()
+    family = family_of(network)
+    assert family is not None
+    chain = family.chain(network, (224, 224)).train(False)
+    (tap,) = head.attachment(chain).taps
+    assert tap.reduction == 32
+    images = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        (expected,) = network.forward_intermediates(images, indices=1, intermediates_only=True)
+        outputs = replace(chain, units=chain.units[: tap.unit + 1]).forward(images)
+        torch.testing.assert_close(MapLayout(tap, (224, 224))(outputs), expected)
 
 
 def test_clips_projection_is_its_classifier_and_no_part_of_the_features() -> None:

@@ -67,7 +67,7 @@ def test_a_table_that_is_missing_empty_or_no_text_is_refused(folder: Path) -> No
         read(folder / "absent.csv")
     with pytest.raises(DataError, match="the header has nothing"):
         read(table(folder, ""))
-    with pytest.raises(DataError, match="no images found"):
+    with pytest.raises(DataError, match="no row below the header"):
         read(table(folder, "path,label\n"))
     (folder / "binary.csv").write_bytes(b"path,label\n\xff\xfe")
     with pytest.raises(DataError, match="not UTF-8"):

@@ -59,7 +59,7 @@ def test_other_labels_are_another_data_set(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([], "t: nothing found"),
+        ([], "no row below the header"),
         (["red/00.png,,train"], "no row has a label in the column 'labels'"),
         (["none.png,a,train"], r"line 2: no file .*none\.png"),
         (["red/00.png,a,train"], "1 samples cannot be cut into 2 parts"),

@@ -41,7 +41,7 @@ def test_other_numbers_are_another_data_set(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([], "t: nothing found"),
+        ([], "no row below the header"),
         (["red/00.png,"], "line 2: the column 'target' is empty; every row needs a number"),
         (["red/00.png,old"], "line 2: the column 'target' must hold a finite number, got 'old'"),
         (["red/00.png,nan"], "must hold a finite number, got 'nan'"),
