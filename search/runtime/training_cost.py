@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from search.data.sample import Split
 from search.runtime.study_runtime import StudyRuntime
-from search.sampling.cost_model import CostFeatures, training_flops
+from search.sampling.cost_model import CostFeatures, in_training
 from spaces.candidate import Candidate
 from spaces.chains import probe
 from spaces.chains.chain import Trainable
@@ -28,9 +29,18 @@ def cost_of(runtime: StudyRuntime, candidate: Candidate) -> CostFeatures:
     epochs = runtime.epochs(candidate)
     train, val = (len(runtime.dataset.of(split)) for split in (Split.TRAIN, Split.VAL))
     views = runtime.views(epochs) if runtime.spec.training.prefix_cache == "auto" else None
-    total = training_flops(prefix, suffix, train=train, val=val, epochs=epochs, views=views)
+    count = partial(in_training, train=train, val=val, epochs=epochs, views=views)
+    moved = [math.prod(unit.in_shape) + math.prod(unit.out_shape) for unit in facts]
     steps = 0 if runtime.is_linear_probe(candidate) else steps_of(runtime, candidate)
-    return CostFeatures(total, prefix + suffix, trained, prefix / max(prefix + suffix, 1), epochs, steps)
+    return CostFeatures(
+        training_flops=count(prefix, suffix),
+        forward_flops=prefix + suffix,
+        trained=trained,
+        frozen_share=prefix / max(prefix + suffix, 1),
+        epochs=epochs,
+        steps=steps,
+        traffic=count(sum(moved[:frozen]), sum(moved[frozen:])),
+    )
 
 
 def steps_of(runtime: StudyRuntime, candidate: Candidate) -> int:

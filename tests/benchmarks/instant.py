@@ -46,7 +46,7 @@ from spaces.candidate import Candidate, Recipe, Structure
 from spaces.decisions.pseudo import Pseudo
 
 KEY = "instant0"
-COST = CostFeatures(1e12, 1e8, 1e6, 0.5, 10.0)
+COST = CostFeatures(1e12, 1e8, 1e6, 0.5, 10.0, 1e3, 1e9)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,10 @@ WARM = 3
 DISTINCT = 500
 """Different candidates in the filled store; drawing ten thousand takes minutes and changes no figure."""
 STUDY = "overhead"
-COST = {"training_flops": 1e12, "forward_flops": 1e8, "trained": 1e6, "frozen_share": 0.5, "epochs": float(EPOCHS)}
+COST = {"training_flops": 1e12, "forward_flops": 1e8, "trained": 1e6, "frozen_share": 0.5, "epochs": float(EPOCHS)} | {
+    "steps": 1e3,
+    "traffic": 1e9,
+}
 
 
 def spec_of(target: int) -> Any:

@@ -16,6 +16,7 @@ def test_what_is_frozen_costs_less(study_file: Path) -> None:
     assert whole.frozen_share == 0
     assert 0 < less.frozen_share < 1
     assert less.training_flops < whole.training_flops
+    assert 0 < less.traffic < whole.traffic
     size = runtime.size(runtime.build(plain, 0))
     assert whole.forward_flops == size.flops
     assert whole.trained == size.trained
