@@ -12,6 +12,7 @@ from spaces.chains.chain import POOL, Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_choices, check_number, check_range, read_choice, read_fields, read_number
 from spaces.decisions._prior import mostly
+from spaces.decisions._stages import mapped
 from spaces.detector import pretrained_detector
 from spaces.errors import CandidateError, SurgeryError
 from spaces.heads import (
@@ -230,7 +231,7 @@ def attachment(chain: Chain) -> Features:
     On a detector's backbone, also the outputs that feed the detector's own pyramid.
     """
     found: dict[str, Tap] = {}
-    for index, unit in probe.maps(chain):
+    for index, unit in mapped(chain):
         flat = probe.is_channels_last(chain, unit.out_shape)
         found[unit.name] = Tap(index, unit.name, unit.reduction, unit.out_shape, flat, prefix_tokens(chain.facts))
     last = {tap.reduction: tap for tap in found.values()}
