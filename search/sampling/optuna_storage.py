@@ -15,7 +15,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage, get_storage
 
-from search.errors import DatabaseError, StoreUrlError, UserError
+from search.errors import DatabaseError, SchemaError, StoreUrlError, UserError
 
 Insist = Callable[[Callable[[], Any], str], Any]
 """Returns the result of a call that is retried while the database is unreachable; the second argument names it."""
@@ -85,8 +85,18 @@ def open_storage(
         tune: given the SQLAlchemy engine once it is set up (connections, locking and journal modes are the
             store's business).
         insist: retries calls; None: each is tried once.
+
+    Raises:
+        SchemaError: the tables are of another version of Optuna, or were changed by hand.
     """
-    storage = RDBStorage(url, engine_kwargs=dict(engine_kwargs))
+    try:
+        storage = RDBStorage(url, engine_kwargs=dict(engine_kwargs))
+    except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), "")
+        raise SchemaError(
+            f"Optuna {optuna.__version__} cannot read its tables in the store ({type(error).__name__}: {reason}): they "
+            "were changed by hand, or by another version"
+        ) from error
     tune(storage.engine)
     return _insisting(get_storage(storage), insist) if insist is not None else storage
 

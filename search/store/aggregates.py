@@ -15,7 +15,16 @@ from sqlalchemy import Connection, Engine, Text, cast, func, select
 from search.records.study import EpochRecord, Size, StudyRecord, TrialRecord, TrialState
 from search.store import repeats
 from search.store.connection import reading, retried
-from search.store.reading import aware, curves_where, failure_of, plain_columns, study_record, study_row, trial_record
+from search.store.reading import (
+    aware,
+    curves_where,
+    failure_of,
+    plain_columns,
+    study_record,
+    study_row,
+    trial_record,
+)
+from search.store.stored_json import extras_of
 from search.store.tables import EpochRow, StudyRow, TrialRow, restored
 
 _CHUNK = 400
@@ -251,7 +260,7 @@ def _outlined(row: Any) -> TrialRecord:
         params=dict(_plain(row.params)),
         size=size,
         failure=failure_of(row.failure_kind, row.failure_message),
-        extras=dict(_plain(row.extras)),
+        extras=extras_of(_plain(row.extras)),
         objectives=dict(_plain(row.objectives)),
         constraints=_plain(row.constraints),
     )

@@ -17,6 +17,7 @@ from search.records.dataset_similarity import distance, traits_of
 from search.records.study import Json, PastTrial, Rejected, TrialState
 from search.store.connection import reading, retried
 from search.store.reading import ranked, study_record
+from search.store.stored_json import extras_of
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
 _COLUMNS = (
@@ -134,7 +135,7 @@ def _changed(engine: Engine, study_id: int, metric: str, newest: int, unfinished
 
 def _past(row: Any, epochs: Sequence[tuple[float, float]]) -> PastTrial:
     """Return the trial of ``row``; ``epochs`` are the objective and the seconds of each."""
-    state, extras = TrialState(row.state), row.extras or {}
+    state, extras = TrialState(row.state), extras_of(row.extras)
     past = PastTrial(
         number=row.number,
         state=state,

@@ -36,9 +36,19 @@ def head() -> str:
 
 @retried
 def current(engine: Engine) -> str | None:
-    """Return the schema version of the database; None when our tables are not there yet."""
+    """Return the schema version of the database; None when our tables are not there yet.
+
+    Raises:
+        SchemaError: it has several, which ftsearch never writes.
+    """
     with engine.connect() as connection:
-        return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+        heads = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads()
+    if len(heads) > 1:
+        raise SchemaError(
+            f"the store at {shown(engine.url)} has several schema versions ({', '.join(map(str, heads))}): the table "
+            f"{VERSION_TABLE} was changed by hand; leave the right one in it"
+        )
+    return heads[0] if heads else None
 
 
 @retried

@@ -19,7 +19,6 @@ from search.records.study import (
     EpochRecord,
     Evaluation,
     Failure,
-    Json,
     Objective,
     Overlap,
     Size,
@@ -31,6 +30,7 @@ from search.records.study import (
 )
 from search.store import repeats
 from search.store.connection import reading, retried
+from search.store.stored_json import extras_of, identity_of, numbers_of, params_of, spec_of
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
 
@@ -105,7 +105,7 @@ def _dataset_record(dataset: Any) -> DatasetRecord:
         dict(dataset.get("sizes", {})),
         dataset.get("inputs", "images"),
         dataset.get("outputs", "classes"),
-        image_statistics=_numbers(dataset.get("image_statistics", dataset.get("looks"))),  # an earlier name
+        image_statistics=numbers_of(dataset.get("image_statistics", dataset.get("looks"))),  # an earlier name
         noun=stored_line(dataset.get("noun") or ("images" if dataset.get("inputs", "images") == "images" else "texts")),
         overlaps=tuple(map(_overlap, dataset.get("overlaps", ()))),
     )
@@ -127,9 +127,9 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
         weights=stored_line(row.weights),
         dataset=_dataset_record(row.dataset),
         target=int(row.target),
-        spec=_spec(row.spec),
+        spec=spec_of(row.spec),
         spec_text=row.spec_text,
-        identity=row.identity,
+        identity=identity_of(row.identity),
         units=tuple(UnitRecord(**unit) for unit in row.units),
         trials=trials,
         created_at=aware(row.created_at),
@@ -172,28 +172,10 @@ def curves_where(connection: Connection, condition: Any) -> dict[int, tuple[Epoc
         loss = math.nan if row.train_loss is None else row.train_loss
         curves[row.trial_id].append(
             EpochRecord(
-                row.epoch, loss, _numbers(row.metrics), _numbers(row.learning_rates), row.loss_terms, row.seconds
+                row.epoch, loss, numbers_of(row.metrics), numbers_of(row.learning_rates), row.loss_terms, row.seconds
             )
         )
     return {trial: tuple(records) for trial, records in curves.items()}
-
-
-def _numbers(stored: Json) -> dict[str, float]:
-    return {name: float(value) for name, value in dict(stored or {}).items()}
-
-
-def _params(stored: Json) -> dict[str, Json]:
-    params = dict(stored or {})
-    for number in (value for value in params.values() if isinstance(value, int)):
-        float(number)  # figures draw it
-    return params
-
-
-def _spec(stored: Json) -> Json:
-    """Return a stored spec, of which ``StudyRecord`` reads the objectives."""
-    for one in () if stored is None else (stored.get("study") or {}).get("objectives") or ():
-        Objective(str(one["name"]), one["direction"] == "maximize")
-    return stored
 
 
 def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
@@ -207,7 +189,7 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
     return TrialRecord(
         **plain_columns(row),
         state=TrialState(row.state),
-        params=_params(row.params),
+        params=params_of(row.params),
         distributions=dict(row.distributions or {}),
         candidate=row.candidate,
         epochs=epochs,
@@ -216,9 +198,9 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
         failure=failure,
         versions=dict(row.versions or {}),
         dataset_fingerprint=row.dataset_fingerprint,
-        extras=dict(row.extras or {}),
-        objectives=dict(row.objectives or {}),
-        constraints=dict(row.constraints or {}),
+        extras=extras_of(row.extras),
+        objectives=numbers_of(row.objectives),
+        constraints=numbers_of(row.constraints),
     )
 
 

@@ -167,7 +167,7 @@ def with_work(engine: Engine, study: str) -> tuple[tuple[str, str], ...]:
             .where(StudyRow.parent == study, StudyRow.stopping.is_(False))
             .order_by(StudyRow.id)
         ).all()
-    return tuple((str(row.kind), row.name) for row in rows if leases.is_work_left(engine, row.name))
+    return tuple((_kind(row.kind), row.name) for row in rows if leases.is_work_left(engine, row.name))
 
 
 @retried
@@ -175,7 +175,13 @@ def parent_of(engine: Engine, name: str) -> tuple[str, str] | None:
     """Return study and kind of the trainings called ``name``; None if that is a search, or missing."""
     with reading(engine) as connection:
         row = connection.execute(select(StudyRow.parent, StudyRow.kind).where(StudyRow.name == name)).one_or_none()
-    return None if row is None or row.parent is None else (row.parent, str(row.kind))
+    return None if row is None or row.parent is None else (row.parent, _kind(row.kind))
+
+
+def _kind(stored: str | None) -> str:
+    if stored not in KINDS:
+        raise ValueError(f"trainings of the kind {stored!r}")
+    return stored
 
 
 @retried

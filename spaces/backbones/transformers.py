@@ -267,8 +267,19 @@ def _is_known(config: dict[str, Any]) -> bool:
     return config.get("model_type") in _IMAGES or ("model_type" in config and tower)
 
 
+def _has_folder(kind: str) -> bool:
+    found, folder = find_spec("transformers"), kind.replace("-", "_")
+    places = found.submodule_search_locations if found and folder.isidentifier() and folder != "auto" else None
+    return any((Path(place) / "models" / folder / "__init__.py").is_file() for place in places or ())
+
+
 def _reads_texts(config: dict[str, Any]) -> bool:
-    """Return whether a description is of one tower of layers that reads texts."""
+    """Return whether a description is of one tower of layers that reads texts.
+
+    The library is asked only where the description and the library's list of folders do not tell: loading it is slow.
+    """
+    if _is_known(config) and _has_folder(str(config["model_type"])):
+        return True
     try:
         described = _package().AutoConfig.for_model(str(config.get("model_type")))
         known = type(described) in _package().AutoModel._model_mapping

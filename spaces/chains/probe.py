@@ -21,7 +21,7 @@ from spaces.chains.chain import Chain, Unit
 from spaces.chains.signature import Remembered, signature
 from spaces.chains.tracing import is_residual
 from spaces.errors import ProbeError, SurgeryError
-from spaces.patches import ROWS_FROM, patch_grid, prefix_tokens
+from spaces.patches import patch_grid, prefix_tokens
 
 Shape = tuple[int, ...]
 # A shape that does not fit is a result here, not a fault: torch would log each with its traceback.
@@ -235,27 +235,18 @@ def describe(chain: Chain) -> tuple[UnitFacts, ...]:
         ProbeError: the input size does not fit; names the unit that fails.
     """
     facts: list[UnitFacts] = []
-    shape: Shape = chain.input_shape
-    reduction = 1
+    shape, reduction = chain.input_shape, 1
     for unit in chain:
         try:
             measured = run(unit.module, shape)
         except ProbeError as error:
             size = "x".join(str(side) for side in chain.input_size)
-            larger = accepts(chain, (LARGEST_INPUT, LARGEST_INPUT))
-            advice = "; choose a larger one" if larger else ""
+            advice = "; choose a larger one" if accepts(chain, (LARGEST_INPUT, LARGEST_INPUT)) else ""
             raise ProbeError(f"input size {size} does not fit at {unit.name}: {error}{advice}") from error
         reduction = _reduction(chain, measured.out_shape, reduction)
         facts.append(_facts(chain, unit, shape, measured, reduction))
         shape = measured.out_shape
     return tuple(facts)
-
-
-def maps(chain: Chain) -> tuple[tuple[int, UnitFacts], ...]:
-    """Return place and facts of the units whose outputs are maps, or tokens that can be laid out as one."""
-    found = [(place, facts) for place, facts in enumerate(describe(chain)) if len(facts.out_shape) in (2, 3)]
-    least = chain.facts.get(ROWS_FROM, 0)
-    return tuple((place, facts) for place, facts in found if facts.reduction >= int(str(least)))
 
 
 def _facts(chain: Chain, unit: Unit, shape: Shape, measured: _Run, reduction: int) -> UnitFacts:

@@ -1,4 +1,4 @@
-"""Stages of a backbone by name, the places at which changes are made."""
+"""Stages of a backbone by name, the places at which changes are made, and the units that end in a map."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import pairwise
 from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.errors import CandidateError
+from spaces.patches import ROWS_FROM
 
 NOWHERE, EVERYWHERE = "none", "all"
 """Stand in for a stage's name: no unit, and every unit."""
@@ -83,3 +84,10 @@ def stage_words(where: str, chain: Chain) -> str:
         return "all units"
     units = stages(chain).get(where, (where,))
     return units[0] if len(units) == 1 else f"{units[0]} to {units[-1]}"
+
+
+def mapped(chain: Chain) -> tuple[tuple[int, probe.UnitFacts], ...]:
+    """Return place and facts of the units whose outputs are maps, or tokens that can be laid out as one."""
+    found = [(place, facts) for place, facts in enumerate(probe.describe(chain)) if len(facts.out_shape) in (2, 3)]
+    least = chain.facts.get(ROWS_FROM, 0)
+    return tuple((place, facts) for place, facts in found if facts.reduction >= int(str(least)))

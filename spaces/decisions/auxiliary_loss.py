@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_numbers, read_number
 from spaces.decisions._prior import mostly
+from spaces.decisions._stages import mapped
 from spaces.decisions._trainable import learns
 
 _MOST = 2.0
@@ -72,7 +72,7 @@ class AuxiliaryLoss(Decision[float]):
 
 def _teaches(chain: Chain) -> bool:
     """Return whether anything learns up to the second classifier, after the last stage of maps but one."""
-    ends = sorted({facts.reduction: place for place, facts in probe.maps(chain)}.values())
+    ends = sorted({facts.reduction: place for place, facts in mapped(chain)}.values())
     place = ends[-2 if len(ends) > 1 else -1] if ends else -1
     return any(learns(unit) for unit in chain.units[: place + 1])
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_choices, check_range, read_choice, read_fields, read_number
 from spaces.decisions._prior import mostly
+from spaces.decisions._stages import mapped
 from spaces.decoders import decoders
 from spaces.decoders._base import DecoderChoice
 from spaces.errors import SurgeryError
@@ -56,7 +56,7 @@ class DecoderDecision(Decision[DecoderChoice]):
     tasks = ("segmentation",)
 
     def choices(self, chain: Chain, within: Range) -> Choices | NotApplicable:
-        maps = [facts for _, facts in probe.maps(chain)]
+        maps = [facts for _, facts in mapped(chain)]
         if not maps:
             return NotApplicable("no unit of the backbone gives feature maps or tokens of patches")
         if len(maps[-1].out_shape) == 2:

@@ -12,6 +12,7 @@ from spaces.chains.chain import POOL, Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_choices, check_number, check_range, read_choice, read_fields, read_number
 from spaces.decisions._prior import mostly
+from spaces.decisions._stages import mapped
 from spaces.detector import pretrained_detector
 from spaces.errors import CandidateError, SurgeryError
 from spaces.heads import (
@@ -28,6 +29,7 @@ from spaces.patches import patch_grid, prefix_tokens
 
 _MOST_HIDDEN = 3
 _PLAIN = HeadChoice()
+_USUAL = ("avg", "max", "avgmax", "cls", "mean")
 _POOLINGS = tuple(dict.fromkeys((OWN_POOLING, *MAP_POOLINGS, *TOKEN_POOLINGS, *TEXT_POOLINGS)))
 
 
@@ -40,12 +42,12 @@ class Range:
         pooling: of feature maps (``avg``, ``max``, ``avgmax``, ``gem``), of tokens (``cls``, ``mean``,
             ``attention``) or of texts (``max`` too; ``cls`` is the last token of a decoder, also called ``last``);
             ``pretrained`` is the network's own pool, if that has weights. Those that do not fit the backbone are
-            ignored. By default a usual few.
+            ignored. By default a usual few, and ``pretrained``.
     """
 
     hidden: int = 2
     widths: tuple[int, ...] = (64, 128, 256, 512)
-    pooling: tuple[str, ...] = (OWN_POOLING, "avg", "max", "avgmax", "cls", "mean")
+    pooling: tuple[str, ...] = _USUAL
     norm: tuple[bool, ...] = (False, True)
     activation: tuple[str, ...] = ("relu",)
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -167,8 +169,10 @@ class Head(Decision[HeadChoice]):
 
 def _choices(chain: Chain, within: Range) -> Choices:
     features, possible = features_of(_without_pool(chain)), _poolings(chain)
+    # Not named in the default, which is stored with every study: those that began without it go on.
+    wanted = (OWN_POOLING, *within.pooling) if within.pooling == _USUAL else within.pooling
     # In a decoder, the last token represents the whole text.
-    named = ["last" if features.causal and kind == "cls" else kind for kind in within.pooling]
+    named = ["last" if features.causal and kind == "cls" else kind for kind in wanted]
     fitting = tuple(dict.fromkeys(kind for kind in named if kind in possible)) or possible[:1]
     own, tokens = OWN_POOLING in possible, bool(possible) and possible[-1] in TEXT_POOLINGS
     return Choices(within, fitting, "head.pool" if own else "head.token_pooling" if tokens else "head.pooling")
@@ -227,7 +231,7 @@ def attachment(chain: Chain) -> Features:
     On a detector's backbone, also the outputs that feed the detector's own pyramid.
     """
     found: dict[str, Tap] = {}
-    for index, unit in probe.maps(chain):
+    for index, unit in mapped(chain):
         flat = probe.is_channels_last(chain, unit.out_shape)
         found[unit.name] = Tap(index, unit.name, unit.reduction, unit.out_shape, flat, prefix_tokens(chain.facts))
     last = {tap.reduction: tap for tap in found.values()}

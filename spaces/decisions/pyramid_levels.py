@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.candidate import Json
-from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_numbers, read_fields, read_number
+from spaces.decisions._stages import mapped
 from spaces.detector import pretrained_detector
 
 
@@ -54,7 +54,7 @@ class PyramidLevels(Decision[Levels]):
     tasks = ("detection",)
 
     def choices(self, chain: Chain, within: Range) -> dict[str, Levels] | NotApplicable:
-        strides = {unit.reduction for _, unit in probe.maps(chain)}
+        strides = {unit.reduction for _, unit in mapped(chain)}
         if not strides:
             return NotApplicable("the backbone has no feature maps")
         finest = [stride for stride in within.finest if stride in strides]
@@ -73,7 +73,7 @@ class PyramidLevels(Decision[Levels]):
         """
         for own in _own(chain):
             return own
-        strides = {unit.reduction for _, unit in probe.maps(chain)}
+        strides = {unit.reduction for _, unit in mapped(chain)}
         coarse = [stride for stride in strides if stride >= PLAIN.finest]
         return Levels(min(coarse) if coarse else max(strides, default=PLAIN.finest), PLAIN.extra)
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +18,7 @@ from by_path import module_at
 
 pytest.importorskip("dash", reason="needs ftsearch[dashboard]")
 
-from search.dashboard import app, routes
-from search.dashboard.serving import Server, ServerLimits
+from search.dashboard import app
 from search.dashboard.study_cache import StudyCache
 from search.store import readonly
 
@@ -48,9 +45,8 @@ def cache(own: str) -> StudyCache:
 
 
 class Asked(NamedTuple):
-    """A dashboard in this process: its Flask ``server``, and a ``client`` that asks it without a network."""
+    """A dashboard in this process, asked without a network."""
 
-    server: Any
     client: Any
 
 
@@ -61,8 +57,7 @@ def serve() -> Iterator[Callable[..., Asked]]:
 
     def start(url: str, **options: Any) -> Asked:
         engines.append(readonly.connect(url))
-        server = app.build(engines[-1], url, **options).server
-        return Asked(server, server.test_client())
+        return Asked(app.build(engines[-1], url, **options).server.test_client())
 
     yield start
     for engine in engines:
@@ -81,40 +76,28 @@ def started(url: str, **variables: str) -> tuple[subprocess.Popen[str], str]:
     return process, found[0].rstrip("/")
 
 
-@contextmanager
-def _answering(application: Any, limits: ServerLimits | None = None) -> Iterator[int]:
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = Server(application, listening, limits)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield listening.getsockname()[1]
-
-    def end() -> None:
-        for channel in list(server.active_channels.values()):
-            channel.handle_close()
-        server.asyncore.close_all(server._map)
-
-    server.task_dispatcher.shutdown()
-    with contextlib.suppress(OSError):  # a channel that has just ended wakes the loop too: the pipe may be closed then
-        server.trigger.pull_trigger(end)
-    thread.join(10)
+LIVE = """
+sys.stdout.reconfigure(line_buffering=True)
+from search.cli import main
+from search.dashboard import app, routes
+app._TICK_MS, routes._REST = 500, 0.0
+sys.exit(main(["dashboard", "--storage", {url!r}, "--port", "0"]))
+"""
 
 
 @pytest.fixture
-def answer() -> Iterator[Callable[..., int]]:
-    """Let an application answer requests from a thread of this process; returns the port."""
-    with ExitStack() as running:
-        yield lambda application, limits=None: running.enter_context(_answering(application, limits))
+def live(start_program: Callable[..., BaseProcess], tmp_path: Path) -> Callable[[str], str]:
+    """Run the command over a store that others write into, with pages that show it at once; returns its address."""
 
+    def start(url: str) -> str:
+        output = tmp_path / "dashboard.txt"
+        process = start_program(LIVE.format(url=url), output=output)
+        while not (found := re.search(r"http://[^ ]+", output.read_text() if output.exists() else "")):
+            assert process.is_alive()
+            time.sleep(0.05)
+        return found[0].rstrip("/")
 
-@pytest.fixture
-def live(
-    serve: Callable[..., Asked], answer: Callable[..., int], monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], str]:
-    """Serve the store at a URL from this process, to pages that show its changes at once; returns the address."""
-    monkeypatch.setattr(app, "_TICK_MS", 500)
-    monkeypatch.setattr(routes, "_REST", 0.0)
-    return lambda url: f"http://127.0.0.1:{answer(serve(url).server)}"
+    return start
 
 
 @pytest.fixture

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 pytest.importorskip("waitress", reason="needs ftsearch[dashboard]")
 
-from search.dashboard.serving import ServerLimits
+from search.dashboard.serving import Server, ServerLimits
 
 SMALL = ServerLimits(request_s=2.0, body_bytes=1 << 16, header_bytes=1 << 12, per_source=8, connections=16, threads=2)
 
@@ -31,9 +33,23 @@ def limits(request: pytest.FixtureRequest) -> ServerLimits:
 
 
 @pytest.fixture
-def port(limits: ServerLimits, answer: Callable[..., int]) -> int:
+def port(limits: ServerLimits) -> Iterator[int]:
     """The port at which a server answers with the length of what it is sent."""
-    return answer(application, limits)
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = Server(application, listening, limits)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield listening.getsockname()[1]
+
+    def end() -> None:
+        for channel in list(server.active_channels.values()):
+            channel.handle_close()
+        server.asyncore.close_all(server._map)
+
+    server.task_dispatcher.shutdown()
+    with contextlib.suppress(OSError):  # a channel that has just ended wakes the loop too: the pipe may be closed then
+        server.trigger.pull_trigger(end)
+    thread.join(10)
 
 
 def asked(port: int, body: bytes = b"", path: str = "/") -> tuple[int, bytes]:

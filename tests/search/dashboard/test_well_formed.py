@@ -100,7 +100,7 @@ def with_change(request: Any, path: tuple[Any, ...], value: Any, *, drop: bool) 
     return changed
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 4))])
 def test_what_no_browser_sends_is_refused(client: Any, requests: list[dict[str, Any]], seed: int) -> None:
     rng = random.Random(seed)
     for request in requests:

@@ -118,10 +118,19 @@ def test_a_refit_that_was_interrupted_ends_as_one_that_was_not(url: str, monkeyp
     assert dict(resumed.test) == dict(whole.test)
 
 
-@pytest.mark.parametrize("options", [{"on": "train", "tta": True}, {"ema": True}, {"on": "train", "ema": True}])
-def test_the_card_has_the_score_of_what_predict_says(url: str, tmp_path: Path, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("options", "model_format"),
+    [
+        ({"on": "train", "tta": True}, "onnx"),
+        ({"ema": True}, "safetensors"),
+        ({"on": "train", "ema": True}, "safetensors"),
+    ],
+)
+def test_the_card_has_the_score_of_what_predict_says(
+    url: str, tmp_path: Path, options: dict[str, Any], model_format: str
+) -> None:
     _, refit = refit_study("colours", storage=url, candidate="baseline", epochs=2, **options)
-    export_study("colours", candidate="refit", storage=url, output=tmp_path / "model", formats=("onnx",))
+    export_study("colours", candidate="refit", storage=url, output=tmp_path / "model", formats=(model_format,))
     samples = open_study(tmp_path / "study.yaml", device="cpu").dataset.of(Split.TEST)
     paths = [Path(sample.input.name) for sample in samples]
     labels = [found.answers[0].label for found in predict(load_model(tmp_path / "model"), paths, 1)]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from search.errors import StoreUrlError, UserError
+from search.errors import SchemaError, StoreUrlError, UserError
 from search.records.study import TrialState
 from search.sampling import optuna_storage
 from search.sampling.optuna_study import SamplerOptions, Sampling
@@ -95,3 +96,15 @@ def test_nobody_at_the_address_is_reported(tmp_path: Path) -> None:
 def test_a_malformed_address_is_refused(address: str) -> None:
     with pytest.raises(UserError, match=r"expected grpc://HOST:PORT"):
         optuna_storage.parse_address(address)
+
+
+@pytest.mark.parametrize("version", ["v99.0.0.a", "x", ""])
+def test_tables_of_another_version_are_one_line(tmp_path: Path, version: str) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    optuna_storage.release(optuna_storage.open_storage(url, {}, connection.tune))
+    engine = connection.connect(url)
+    with engine.begin() as link:
+        link.execute(text(f"UPDATE alembic_version SET version_num = '{version}'"))
+    engine.dispose()
+    with pytest.raises(SchemaError, match=r"^Optuna [0-9.]+ cannot read its tables in the store \(\w+: [^\n]*by hand"):
+        optuna_storage.open_storage(url, {}, connection.tune)

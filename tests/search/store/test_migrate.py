@@ -124,3 +124,11 @@ def test_a_newer_schema_is_refused_and_left_alone(engine: Engine) -> None:
     with pytest.raises(SchemaError, match=rf"schema 9999, this ftsearch knows up to {migrate.head()}"):
         migrate.upgrade(engine)
     assert migrate.current(engine) == "9999"
+
+
+def test_two_versions_at_once_are_one_line(engine: Engine) -> None:
+    with engine.begin() as link:
+        link.execute(text(f"INSERT INTO {migrate.VERSION_TABLE} VALUES ('other')"))
+    for read in (migrate.current, migrate.upgrade):
+        with pytest.raises(SchemaError, match=r"has several schema versions .*was changed by hand"):
+            read(engine)

@@ -4,12 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from search.errors import NotFoundError
+from search.errors import DatabaseError, NotFoundError
 from search.records.study import StudyRecord, TrialState
 from search.store import history, leases, reading, repeats, writing
 from search.store.connection import Engine
 from search.store.repeats import CONFIRM, FINAL, REFIT, RetrainingRequest
+from search.store.tables import StudyRow
 
 
 def wanted(*seeds: int, trial: int = 0) -> list[RetrainingRequest]:
@@ -135,3 +137,13 @@ def test_what_nobody_has_begun_can_be_taken_out_again(engine: Engine, search: st
     claims = [leases.claim(engine, name, "w", 60) for _ in range(3)]
     assert [one and one.params["trial"] for one in claims] == [0, 5, None]
     assert repeats.withdraw(engine, repeats.name_of(search, FINAL), []) == 0
+
+
+@pytest.mark.parametrize("kind", [None, "x", ""])
+def test_trainings_of_an_unknown_kind_are_one_line(engine: Engine, record: StudyRecord, kind: str | None) -> None:
+    writing.create_study(engine, record)
+    with engine.begin() as connection:
+        connection.execute(update(StudyRow).values(parent="s", kind=kind))
+    for read in (repeats.parent_of, repeats.with_work):
+        with pytest.raises(DatabaseError, match=r"cannot be read \(ValueError: trainings of the kind .*by hand"):
+            read(engine, "s")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -83,25 +82,28 @@ def plain_views(plan: TrainingPlan) -> TrainingPlan:
     )
 
 
-@pytest.mark.parametrize("call", range(1, 5))
 def test_a_disk_that_turns_out_to_be_full_costs_no_output(
-    runtime: StudyRuntime, call: int, monkeypatch: pytest.MonkeyPatch
+    runtime: StudyRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The array, then its facts, of the training images, then of the validation images: written, then refused."""
     candidate = frozen(runtime, 4)
-    calls = itertools.count(1)
-    replace_file = Path.replace
+    undisturbed = curve(run(runtime, candidate, plain_views))
+    replace_file, calls, refused = Path.replace, 0, 0
 
     def refuse(self: Path, target: Path) -> Path:
-        if next(calls) == call:
+        nonlocal calls
+        calls += 1
+        if calls == refused:
             raise OSError(errno.ENOSPC, "No space left on device")
         return replace_file(self, target)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", refuse)
-        disturbed = run(runtime, candidate)
-    assert next(calls) > call
-    assert curve(disturbed) == pytest.approx(curve(run(runtime, candidate, plain_views)), rel=1e-4)
+    for refused in range(1, 5):
+        calls, place = 0, replace(runtime, store=FeatureStore(CPU, tmp_path / f"refused {refused}", AMPLE))
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", refuse)
+            disturbed = run(place, candidate)
+        assert calls >= refused
+        assert curve(disturbed) == pytest.approx(undisturbed, rel=1e-4)
 
 
 @pytest.mark.parametrize("depth", [2, 5, 9])

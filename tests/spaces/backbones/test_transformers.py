@@ -84,6 +84,10 @@ def test_a_type_that_cannot_be_cut_is_refused_with_what_was_looked_for(tmp_path:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5"}))
     with pytest.raises(BackboneError, match=r"is of type 't5'; looked for one tower of layers that reads texts"):
         backbones.resolve(f"transformers:{tmp_path}")
+    for kind in ("auto", "bert/../bert", "somebody_elses"):
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": kind, "vocab_size": 50}))
+        with pytest.raises(BackboneError, match="looked for one tower of layers"):
+            backbones.resolve(f"transformers:{tmp_path}")
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(BackboneError, match="not a description of a model"):
         backbones.resolve(f"transformers:{tmp_path}")

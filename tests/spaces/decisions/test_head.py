@@ -28,6 +28,7 @@ def test_a_pool_with_weights_is_kept_or_replaced() -> None:
     chain = backbones.resolve("timm:test_vit3").describe((160, 160))
     choices = decision.choices(chain, Range())
     assert choices.pooling == ("pretrained", "mean")
+    assert decision.choices(chain, Range(pooling=("mean", "attention"))).pooling == ("mean", "attention")
     assert decision.params(HeadChoice("mean"), choices) == {"head.hidden": 0, "head.norm": False, "head.pool": "mean"}
     plain = decision.baseline(chain)
     assert (plain.pooling, decision.apply(chain, plain)) == ("pretrained", chain)
