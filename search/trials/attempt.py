@@ -98,6 +98,7 @@ def begin(
         claim,
         objective=runtime.spec.objective if setting.validates else "",
         judged_until=0 if setting.kind else epochs,
+        is_reference=candidate == runtime.space.baseline(),
     )
     rolling = _rolling(context, claim, setting)
     on_epoch, known = recorder.on_epoch, network if setting.keeps_prefix else None

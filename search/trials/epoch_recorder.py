@@ -21,6 +21,7 @@ class EpochRecorder:
     Attributes:
         objective: must be a number after every epoch; empty if nothing is validated.
         judged_until: epochs before this one may be the last; 0 if nothing is pruned.
+        is_reference: whether it is the plain recipe, which all others are compared with: it is not pruned.
         reason: why the training was ended early.
     """
 
@@ -28,6 +29,7 @@ class EpochRecorder:
     claim: Claim
     objective: str
     judged_until: int
+    is_reference: bool = False
     reason: str = ""
 
     def on_epoch(self, record: EpochRecord) -> Verdict:
@@ -48,7 +50,7 @@ class EpochRecorder:
         """Return whether the trial ends here: it is weaker than others, or no longer changes."""
         context, spec, number = self.context, self.context.runtime.spec, self.claim.number
         pruner, same = spec.search.pruner, spec.faults.constant_epochs
-        may_prune, may_stand = number > 0 and not isinstance(pruner, pruners.Off), 0 < same <= epoch
+        may_prune, may_stand = not (self.is_reference or isinstance(pruner, pruners.Off)), 0 < same <= epoch
         if not may_prune and not may_stand:
             return Verdict.CONTINUE
         for changed in context.history.refresh():

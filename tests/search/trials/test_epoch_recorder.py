@@ -24,13 +24,28 @@ def test_a_stopped_trial_is_not_finished(context: TrialContext) -> None:
     assert found.state is TrialState.RUNNING
 
 
+class Always(pruners.Pruner):
+    def verdict(self, number: int, curves: pruners.Curves) -> tuple[Verdict, str]:
+        return Verdict.PRUNE, "always"
+
+
+def test_the_plain_recipe_is_never_pruned_wherever_it_comes(
+    context: TrialContext, run_all: Callable[[TrialContext, int], StudyRecord]
+) -> None:
+    """What all others are compared with has to be trained to its end."""
+    spec = context.runtime.spec
+    search = replace(spec.search, pruner=Always(), portfolio="on")  # type: ignore[arg-type]
+    study = run_all(
+        replace(context, runtime=replace(context.runtime, spec=replace(spec, search=search))), search.target
+    )
+    assert study.baseline is not None
+    assert study.baseline.number > 0
+    assert study.baseline.state is TrialState.COMPLETE
+
+
 def test_pareto_safe_pruning_spares_what_is_on_the_front_so_far(
     weighing: TrialContext, run_all: Callable[[TrialContext, int], StudyRecord]
 ) -> None:
-    class Always(pruners.Pruner):
-        def verdict(self, number: int, curves: pruners.Curves) -> tuple[Verdict, str]:
-            return Verdict.PRUNE, "always"
-
     run_all(weighing, 2)
     spec = weighing.runtime.spec
     search = replace(spec.search, pruner=Always(), pruning="pareto_safe")  # type: ignore[arg-type]
