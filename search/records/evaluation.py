@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 Json = Any
+_SQUARABLE = 1e150
+"""Values below it have a variance."""
 
 
 class Named(Protocol):
@@ -159,7 +161,7 @@ class Evaluation:
         confusion = tuple(tuple(map(int, row)) for row in data["confusion"])
         if any(len(row) != len(confusion) for row in confusion):
             raise ValueError("a confusion matrix is not square")
-        return cls(classes, confusion, mistakes, measured, pictures, tuple(map(float, data.get("resampled", ()))))
+        return cls(classes, confusion, mistakes, measured, pictures, _resampled(data.get("resampled", ())))
 
     def named(self, inputs: Sequence[Named]) -> Evaluation:
         """Return the same with samples named: ``inputs`` are those of the validation split in order."""
@@ -168,6 +170,14 @@ class Evaluation:
             mistakes=tuple(_named(one, inputs[one.place]) for one in self.mistakes),
             pictures=tuple(_named(one, inputs[one.place]) for one in self.pictures),
         )
+
+
+def _resampled(values: Sequence[Any]) -> tuple[float, ...]:
+    """Return values that have a variance, or none."""
+    found = tuple(map(float, values))
+    if len(found) == 1 or not all(abs(value) < _SQUARABLE for value in found):
+        raise ValueError("the values on bootstrap samples have no variance")
+    return found
 
 
 _Shown = TypeVar("_Shown", Mistake, Picture)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors.torch import load_file
@@ -18,6 +19,8 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "modul
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 """Prefixes that DataParallel, torch.compile and Lightning add to every name."""
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+_CUT = re.compile(r"unexpected EOF, expected|incomplete metadata|invalid header length")
+_FOREIGN = re.compile(r"weights_only|file in archive")  # torch's words on these advise to run what is in the file
 _DEEPEST = 3
 _NO_WEIGHTS = (  # the first bytes of files that are often mistaken for weights
     (
@@ -84,6 +87,8 @@ def _loaded(path: Path) -> Any:
                 return load_file(path)
             if not what and _is_text(head):
                 what = "a text file; name the file with the weights"
+            if not what and head.startswith(b"PK\x03\x04") and not is_zipfile(file):
+                what = "cut short; fetch it again"
             if not what:
                 file.seek(0)
                 return torch.load(file, map_location="cpu", weights_only=True)
@@ -105,7 +110,12 @@ def line_of(error: Exception) -> str:
             f"it holds a whole pickled object ({match[1]}), and reading that would run code from the file; where you "
             "trust it, load it and save torch.save(net.state_dict(), ...)"
         )
-    return (str(error).splitlines() or [f"it is empty or cut short ({type(error).__name__})"])[0]
+    said = (str(error).splitlines() or [f"it is empty or cut short ({type(error).__name__})"])[0]
+    if _CUT.search(said):
+        return "it is cut short; fetch it again"
+    if _FOREIGN.search(said):
+        return "it is nothing that safetensors or torch.save wrote, or more than tensors is in it"
+    return said
 
 
 def _unwrapped(data: Any, path: Path) -> dict[str, Tensor]:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+import pytest
+
 from search.records.evaluation import Box, ClassResult, Evaluation, Mistake, Picture
 
 
@@ -13,6 +15,12 @@ def test_an_evaluation_goes_to_json_and_comes_back() -> None:
         (Mistake(1, "ant", "bee", 0.9, "a.png", "0f"),),
     )
     assert Evaluation.from_json(json.loads(json.dumps(asdict(own)))) == own
+
+
+@pytest.mark.parametrize("resampled", ["[1]", "[1, NaN]", "[1, Infinity]", "[1e300, -1e300]"])
+def test_values_on_bootstrap_samples_that_have_no_variance_are_refused(resampled: str) -> None:
+    with pytest.raises(ValueError, match="have no variance"):
+        Evaluation.from_json(json.loads(f'{{"classes": [], "confusion": [], "resampled": {resampled}}}'))
 
 
 @dataclass

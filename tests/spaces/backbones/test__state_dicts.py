@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,10 @@ def test_safetensors_are_known_by_their_content(tmp_path: Path, name: str) -> No
         (b"\x89HDF\r\n\x1a\n" + bytes(600), "it is an HDF5 file, as Keras writes it"),
         (b"\x1f\x8b\x08\x00" + bytes(600), "it is an archive; unpack it"),
         (b"", "cannot read weights from"),
-        (bytes(600), "cannot read weights from"),
+        (bytes(600), "it is nothing that safetensors or torch.save wrote"),
+        (b"\x08\x07\x12\x07pytorch" + bytes(50), "it is nothing that safetensors or torch.save wrote"),  # ONNX
+        (b"GGUF" + bytes(99), "it is nothing that safetensors or torch.save wrote"),
+        (pickle.dumps({"a": [1, 2]}), "it is nothing that safetensors or torch.save wrote"),
     ],
 )
 def test_other_files_are_called_what_they_are(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -75,6 +79,19 @@ def test_other_files_are_called_what_they_are(tmp_path: Path, name: str, content
     with pytest.raises(WeightsError, match=message) as raised:
         read(tmp_path / name)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("left", [20, 1000, -10])
+@pytest.mark.parametrize("kind", ["safetensors", "zip", "legacy"])
+def test_what_is_cut_short_is_called_so(tmp_path: Path, kind: str, left: int) -> None:
+    path, state = tmp_path / "a.pth", {"a.weight": torch.zeros(40, 40)}
+    if kind == "safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=kind == "zip")
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(WeightsError, match="cut short"):
+        read(path)
 
 
 @pytest.mark.parametrize(
