@@ -80,10 +80,10 @@ def _hide_password() -> None:
 
 
 def _prepare_streams() -> None:
-    """Make sure that everything can be printed, even to nowhere."""
-    for name in ("stdout", "stderr"):
+    """Make sure that everything can be asked and printed, even where nobody answers or reads."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # a caller has closed it
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # as long as the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names need not be UTF-8

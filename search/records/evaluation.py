@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeVar
 Json = Any
 _SQUARABLE = 1e150
 """Values below it have a variance."""
+_TEXTS = ("caption", "true_mask", "predicted_mask", "sample", "content")
+"""Fields of a picture."""
 
 
 class Named(Protocol):
@@ -61,6 +63,13 @@ class Box:
     label: str
     score: float | None = None
 
+    @classmethod
+    def from_json(cls, data: Json) -> Box:
+        """Read what ``dataclasses.asdict`` and JSON made of one."""
+        sides = {name: float(data[name]) for name in ("left", "top", "right", "bottom")}
+        score = data.get("score")
+        return cls(**{**data, **sides, "label": str(data["label"]), "score": None if score is None else float(score)})
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -89,8 +98,11 @@ class Picture:
     @classmethod
     def from_json(cls, data: Json) -> Picture:
         """Read what ``dataclasses.asdict`` and JSON made of one."""
-        boxes = tuple(Box(**box) for box in data["boxes"])
-        return cls(**{**data, "boxes": boxes, "shown": tuple(data["shown"])})
+        boxes = tuple(Box.from_json(box) for box in data["boxes"])
+        left, top, right, bottom = map(float, data["shown"])
+        texts = {name: str(data[name]) for name in _TEXTS if name in data}
+        place = int(data["place"])
+        return cls(**{**data, **texts, "place": place, "boxes": boxes, "shown": (left, top, right, bottom)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,12 +130,17 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
         spec=spec_of(row.spec),
         spec_text=row.spec_text,
         identity=identity_of(row.identity),
-        units=tuple(UnitRecord(**unit) for unit in row.units),
+        units=tuple(map(_unit_of, row.units)),
         trials=trials,
         created_at=aware(row.created_at),
         versions=dict(row.versions or {}),
         parent=row.parent or "",
     )
+
+
+def _unit_of(stored: Any) -> UnitRecord:
+    unit = UnitRecord(**stored)
+    return UnitRecord(str(unit.name), int(unit.parameters), int(unit.flops), int(unit.reduction))
 
 
 def study_row(connection: Connection, name: str) -> Any:

@@ -23,6 +23,7 @@ from search.records.uncertainty import calibrated_loss
 from search.store import leases
 from search.store.connection import reading, retried, writing
 from search.store.leases import Claim, change, end
+from search.store.stored_json import numbers_of
 from search.store.tables import StudyRow, TrialRow
 
 CONFIRM, REFIT, FINAL = "confirm", "refit", "final"
@@ -270,10 +271,10 @@ def _repeats(connection: Connection, study_id: int | None) -> tuple[Repeat, ...]
         Repeat(
             **row.params,
             state=TrialState(row.state),
-            value=row.value,
+            value=None if row.value is None else float(row.value),
             calibrated_loss=calibrated_loss(row.extras or {}),
             images=(row.extras or {}).get("images"),
-            seconds=row.seconds,
+            seconds=float(row.seconds),
             failure=stored_line(row.ended) if row.state == TrialState.FAILED else "",
         )
         for row in rows
@@ -291,20 +292,20 @@ def _refits(connection: Connection, study_id: int | None, *, is_final: bool = Fa
             words=stored_line(row.words),
             candidate=row.candidate,
             data=row.params["data"],
-            epochs=row.params["epochs"],
+            epochs=int(row.params["epochs"]),
             ema=row.params["ema"],
             tta=row.params["tta"],
             state=TrialState(row.state),
-            test=(row.extras or {}).get("test") or {},
-            views=(row.extras or {}).get("views") or {},
+            test=numbers_of((row.extras or {}).get("test")),
+            views=numbers_of((row.extras or {}).get("views")),
             look=(row.extras or {}).get("look"),
             evaluation=Evaluation.from_json(row.evaluation) if row.evaluation else None,
             images=(row.extras or {}).get("images"),
             checkpoint=row.checkpoint,
-            seconds=row.seconds,
+            seconds=float(row.seconds),
             ended=stored_line(row.ended),
             finished_at=row.finished_at.replace(tzinfo=UTC) if row.finished_at else None,
-            trainings=(row.extras or {}).get("trainings") or 1,
+            trainings=int((row.extras or {}).get("trainings") or 1),
             is_final=is_final,
         )
         for row in rows

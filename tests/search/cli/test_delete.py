@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ def test_nothing_is_deleted_without_confirmation(
     assert (done.code, "nothing was deleted" in done.err) == (2, True)
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert "--yes" in ftsearch("delete", "colours").err
+    monkeypatch.setattr("sys.stdin", None)  # closed by the caller
+    assert "--yes" in ftsearch("delete", "colours").err
+    sys.stdin.close()
     assert "6 of 6 trials" in ftsearch("status", "colours").out
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import pytest
 
@@ -48,3 +49,26 @@ def test_a_picture_goes_to_json_and_comes_back() -> None:
         3, "true 3.1, predicted 5.0", boxes=(Box(0.1, 0.2, 0.3, 0.4, "ant", 0.9),), shown=(0.0, 0.1, 0.9, 1.0)
     )
     assert Picture.from_json(json.loads(json.dumps(asdict(own)))) == own
+
+
+BOX = {"left": 0, "top": 0, "right": 1, "bottom": 1, "label": "a"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"place": "x"},
+        {"shown": [1]},
+        {"shown": [0, 0, 1, "x"]},
+        {"boxes": [{**BOX, "left": "x"}]},
+        {"boxes": [{**BOX, "score": []}]},
+    ],
+)
+def test_a_picture_whose_numbers_are_none_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        Picture.from_json({"place": 0, "caption": "x", "boxes": [BOX], "shown": [0, 0, 1, 1], **change})
+
+
+def test_texts_of_a_picture_are_texts() -> None:
+    picture = Picture.from_json({"place": 0, "caption": 3, "boxes": [{**BOX, "label": 5}], "shown": [0, 0, 1, 1]})
+    assert (picture.caption, picture.boxes[0].label) == ("3", "5")

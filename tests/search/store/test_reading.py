@@ -139,6 +139,9 @@ CHANGES = [
     "ft_trial SET constraints = '{\"flops\": []}'",
     'ft_epoch SET metrics = \'{"accuracy": "x"}\'',
     "ft_epoch SET learning_rates = '{\"head\": {}}'",
+    'ft_study SET units = \'[{"name": "a", "parameters": "x", "flops": 1, "reduction": 1}]\'',
+    'ft_study SET units = \'[{"name": "a", "parameters": 1, "flops": [], "reduction": 1}]\'',
+    'ft_trial SET evaluation = \'{"classes": [], "confusion": [], "resampled": [1]}\'',
 ]
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from search.errors import DatabaseError, NotFoundError
 from search.records.study import StudyRecord, TrialState
@@ -147,3 +147,23 @@ def test_trainings_of_an_unknown_kind_are_one_line(engine: Engine, record: Study
     for read in (repeats.parent_of, repeats.with_work):
         with pytest.raises(DatabaseError, match=r"cannot be read \(ValueError: trainings of the kind .*by hand"):
             read(engine, "s")
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # others check what is written to a column
+@pytest.mark.parametrize(
+    "change",
+    [
+        "extras = '{\"test\": 3}'",
+        'extras = \'{"test": {"accuracy": "x"}}\'',
+        'extras = \'{"views": {"accuracy": []}}\'',
+        'extras = \'{"trainings": "many"}\'',
+        "seconds = 'x'",
+    ],
+)
+def test_a_refit_that_was_changed_by_hand_is_one_line(engine: Engine, search: str, change: str) -> None:
+    key: dict[str, Any] = {"trial": 1, "data": "train", "epochs": 2, "ema": False, "tta": False}
+    repeats.add(engine, search, FINAL, [RetrainingRequest(key, {}, "words", 7)])
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE ft_trial SET {change.replace(':', chr(92) + ':')}"))
+    with pytest.raises(DatabaseError, match=r"^the store holds something that cannot be read \(\w+: [^\n]*by hand"):
+        reading.load_study(engine, search)
