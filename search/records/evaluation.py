@@ -166,7 +166,9 @@ class Evaluation:
             for one in data.get("mistakes", ())
         )
         measured = tuple(
-            Measured(str(one["name"]), {name: float(value) for name, value in one["values"].items()}, one["support"])
+            Measured(
+                str(one["name"]), {name: float(value) for name, value in one["values"].items()}, int(one["support"])
+            )
             for one in data.get("measured", ())
         )
         pictures = tuple(Picture.from_json(picture) for picture in data.get("pictures", ()))

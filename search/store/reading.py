@@ -102,7 +102,7 @@ def _dataset_record(dataset: Any) -> DatasetRecord:
         {split: dict(by_class) for split, by_class in dataset["counts"].items()},
         dataset["fingerprint"],
         tuple(map(stored_line, dataset["skipped"])),
-        dict(dataset.get("sizes", {})),
+        {split: int(count) for split, count in dataset.get("sizes", {}).items()},
         dataset.get("inputs", "images"),
         dataset.get("outputs", "classes"),
         image_statistics=numbers_of(dataset.get("image_statistics", dataset.get("looks"))),  # an earlier name

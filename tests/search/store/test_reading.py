@@ -142,6 +142,8 @@ CHANGES = [
     'ft_study SET units = \'[{"name": "a", "parameters": "x", "flops": 1, "reduction": 1}]\'',
     'ft_study SET units = \'[{"name": "a", "parameters": 1, "flops": [], "reduction": 1}]\'',
     'ft_trial SET evaluation = \'{"classes": [], "confusion": [], "resampled": [1]}\'',
+    'ft_trial SET evaluation = \'{"classes":[],"confusion":[],"measured":[{"name":"a", "values":{}, "support":"x"}]}\'',
+    "ft_study SET dataset = json_set(dataset, '$.sizes', json('{\"val\": \"x\"}'))",
 ]
 
 

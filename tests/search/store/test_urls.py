@@ -22,3 +22,14 @@ def test_a_question_mark_leads_to_no_other_file(url: str) -> None:
 def test_options_of_sqlite_go_through(tmp_path: Path) -> None:
     assert urls.parse_url(f"sqlite:///{tmp_path}/x.db?timeout=3").query == {"timeout": "3"}
     assert urls.parse_url("sqlite:///file:x.db?mode=ro&uri=true").database == "file:x.db"
+
+
+@pytest.mark.parametrize("url", ["sqlite:///~/a/x.db", "~/a/x.db"])
+def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert urls.parse_url(url).database == "/home/me/a/x.db"
+
+
+@pytest.mark.parametrize("url", ["sqlite:///a~b/x.db", "sqlite:////~/x.db", "sqlite:///file:x.db?uri=true"])
+def test_other_tildes_and_files_stay(url: str) -> None:
+    assert urls.parse_url(url).database == url.removeprefix("sqlite:///").removesuffix("?uri=true")
