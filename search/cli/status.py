@@ -116,7 +116,10 @@ def _page(engine: Engine, name: str) -> Group:
     lines += [Text(line, style="yellow") for line in tables.warnings(record)]
     present = workers.present(engine, name)
     waiting = [trial for trial in record.trials if trial.state is TrialState.WAITING]
-    lines += [Text(f"trial {one.number} waits for a worker, after {one.attempts} attempts") for one in waiting]
+    lines += [
+        Text(f"trial {one.number} waits for a worker, after {wording.counted(one.attempts, 'attempt')}")
+        for one in waiting
+    ]
     listed = {number for worker in present for number in worker.trials}
     alone = [one for one in record.trials if one.state is TrialState.RUNNING and one.number not in listed]
     lines += [Text(f"trial {one.number}: running, attempt {one.attempts} on {one.worker}") for one in alone]

@@ -114,6 +114,11 @@ def best_epoch(result: TrainingResult) -> EpochRecord:
     return result.epochs[(result.best_epoch or len(result.epochs)) - 1]
 
 
+def whole(epochs: int) -> str:
+    """Return why a training ended that ran all its ``epochs``."""
+    return f"ran all {epochs} epochs" if epochs > 1 else "ran its only epoch"
+
+
 def calibration(result: TrainingResult) -> dict[str, float]:
     """Return the calibrated loss of the epoch whose weights are kept, as a fact of the training, where it is known."""
     metrics = best_epoch(result).metrics

@@ -87,9 +87,7 @@ def run(context: TrialContext, claim: Claim) -> TrialState:
             value=value,
             best_epoch=best.epoch,
             evaluation=None,
-            ended=f"ended after epoch {last.epoch}: {result.reason}"
-            if result.reason
-            else f"ran all {last.epoch} epochs",
+            ended=f"ended after epoch {last.epoch}: {result.reason}" if result.reason else attempts.whole(last.epoch),
             seconds=time.monotonic() - start,
             extras={
                 "images": len(runtime.dataset.of(Split.TRAIN)),

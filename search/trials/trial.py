@@ -115,7 +115,7 @@ def finish(context: TrialContext, prepared: Attempt, result: TrainingResult, sec
     ):
         kept = runtime.checkpoint(prepared.candidate, prepared.network, result)
         path = keep(context, f"trial-{number:05d}", kept)
-    ended = f"ran all {last.epoch} epochs"
+    ended = attempts.whole(last.epoch)
     if pruned or result.verdict is Verdict.STOP:
         ended = (
             f"{'pruned' if pruned else 'ended'} after epoch {last.epoch}: {result.reason or prepared.recorder.reason}"

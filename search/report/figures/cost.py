@@ -66,7 +66,9 @@ class Cost(Figure):
                 x=[bar.minutes for bar in shown],
                 y=[bar.label for bar in shown],
                 orientation="h",
-                text=[f" {wording.duration(60 * bar.minutes)}, {bar.trials} trials" for bar in shown],
+                text=[
+                    f" {wording.duration(60 * bar.minutes)}, {wording.counted(bar.trials, 'trial')}" for bar in shown
+                ],
                 textposition="outside",
                 cliponaxis=False,
                 marker={
