@@ -113,9 +113,9 @@ def preferred_first(ranked: Sequence[T], metric: str, samples: int) -> tuple[T, 
 
     A hundred validation images rank candidates little better than chance does, while on seven sets of 200 to 420 images
     MobileNetV2 at 128 px had a mean test accuracy of 75.2 as a linear probe, 80.2 as one on larger maps, and 83.0
-    trained from there. The loss takes in how sure of every image a network is, not only of those at the border: of three
-    to eight recipes, each trained twice on six sets, those of least mean loss had a mean test accuracy of 79.0, those of
-    best mean validation accuracy 78.0, the best ones 79.0.
+    trained from there. The loss takes in how sure of every image a network is, not only of those at the border: of
+    three to eight recipes, each trained twice on six sets, those of least mean loss had a mean test accuracy of 79.0,
+    those of best mean validation accuracy 78.0, the best ones 79.0.
     """
     if not ranked:
         return ()
