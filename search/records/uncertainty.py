@@ -28,6 +28,8 @@ PROPORTIONS = ("accuracy", "balanced_accuracy")
 """Metrics treated as shares of independent samples if a trial has no bootstrap samples."""
 CALIBRATED = "calibrated_loss"
 """The metric, and the fact of a training, that tells classifiers apart where their accuracies do not."""
+_ALIKE = 1.01
+"""Calibrated losses that differ by no more than this factor tell nothing apart either."""
 
 
 class Scored(Protocol):
@@ -125,9 +127,9 @@ def preferred_first(ranked: Sequence[T], metric: str, samples: int) -> tuple[T, 
         likely.append(one)
     prior = max(one.trial.prior for one in likely)
     of_its_kind = [one for one in likely if one.trial.prior == prior]
-    losses = [one.calibrated_loss for one in of_its_kind]
+    losses = [one.calibrated_loss for one in of_its_kind if one.calibrated_loss is not None]
     chosen = of_its_kind[0]
-    if metric in PROPORTIONS:
-        known = [(loss, place) for place, loss in enumerate(losses) if loss is not None]
-        chosen = of_its_kind[min(known)[1]] if len(known) == len(losses) else chosen
+    if metric in PROPORTIONS and len(losses) == len(of_its_kind):
+        enough = _ALIKE * min(losses)
+        chosen = next(one for one, loss in zip(of_its_kind, losses, strict=True) if loss <= enough)
     return (chosen, *(one for one in ranked if one is not chosen))

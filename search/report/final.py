@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from search.records.choice import final_model
-from search.records.study import StudyRecord, TrialRecord
+from search.records.study import Contender, StudyRecord, TrialRecord
+from search.records.uncertainty import calibrated_loss
 from search.report import wording
 
 
@@ -14,7 +18,8 @@ def choice_sentence(study: StudyRecord) -> str:
         metric, count = wording.metric_name(study.metric), study.dataset.samples().get("val", 0)
         return (
             f"{_name(ahead)} has {metric} {wording.number(ahead.value)}, which {count} validation {study.dataset.noun} "
-            f"cannot tell apart from the {wording.number(best.value)} of {_name(best)}; {_why(best, ahead)}."
+            f"cannot tell apart from the {wording.number(best.value)} of {_name(best)}; "
+            f"{_why(best, ahead, *(calibrated_loss(one.extras) for one in (best, ahead)))}."
         )
     if not chosen:
         return ""
@@ -25,21 +30,37 @@ def choice_sentence(study: StudyRecord) -> str:
         return (
             f"Over {winner.trainings} trainings, the search's own and fresh ones, {_name(higher.trial)} has mean "
             f"{metric} {wording.number(higher.mean)}, which validation cannot tell apart from the "
-            f"{wording.number(winner.mean)} of {_name(winner.trial)}; {_why(winner.trial, higher.trial)}."
+            f"{wording.number(winner.mean)} of {_name(winner.trial)}; "
+            f"{_why(winner.trial, higher.trial, winner.calibrated_loss, higher.calibrated_loss)}."
         )
     beaten = ", ".join(f"{wording.number(one.mean)} of {_name(one.trial)}" for one in others)
     same = [one for one in others if one.mean == winner.mean]
-    why = " and the fewest parameters" * bool(same)
+    why = _ahead_of(winner, same) if same else ""
     return (
         f"{_name(winner.trial)} has the best mean{why} over {winner.trainings} trainings, the search's own and fresh "
         f"ones: {metric} {wording.number(winner.mean)} against {beaten}."
     )
 
 
-def _why(best: TrialRecord, ahead: TrialRecord) -> str:
+def _why(best: TrialRecord, ahead: TrialRecord, loss: float | None, other: float | None) -> str:
     if best.prior > ahead.prior:
         return "the latter wins, as candidates of its kind (trained further, on larger maps) did better on other data"
-    return "the latter wins, as its calibrated loss is lower"
+    lower = f"lower: {wording.number(loss)} against {wording.number(other)}"
+    return f"the latter wins, as its calibrated loss is {lower}"
+
+
+def _ahead_of(winner: Contender, same: Sequence[Contender]) -> str:
+    """Return what put ``winner`` before others of the ``same`` mean."""
+    losses = [one.calibrated_loss for one in same]
+    if winner.calibrated_loss is not None and all(
+        loss is not None and loss > winner.calibrated_loss for loss in losses
+    ):
+        return " and the lowest calibrated loss"
+    return " and the fewest parameters" * all(_parameters(winner) < _parameters(one) for one in same)
+
+
+def _parameters(one: Contender) -> float:
+    return one.trial.size.parameters if one.trial.size else math.inf
 
 
 def _name(trial: TrialRecord) -> str:

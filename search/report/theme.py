@@ -144,7 +144,8 @@ def whole_ticks(values: Sequence[float], most: int = 10) -> int:
 def log_ticks(low: float, high: float) -> list[float]:
     """Return the ticks of a log axis from ``low`` to ``high``: 1, 2 and 5 of each decade.
 
-    Over many decades, only 1; over less than one, round numbers that give at least three ticks.
+    Over many decades, only 1; over less than one, round numbers that give at least three ticks; the ends if hardly any
+    lies between them.
     """
     marks: list[float] = []
     for steps in (
@@ -158,7 +159,7 @@ def log_ticks(low: float, high: float) -> list[float]:
         marks = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
         if len(marks) >= 3:
             break
-    return marks
+    return marks if len(marks) > 1 else sorted({low, high})
 
 
 def thinned(values: Sequence[int], most: int) -> list[int]:

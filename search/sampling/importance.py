@@ -55,7 +55,9 @@ def importances(
             judge = importance.FanovaImportanceEvaluator(seed=0)
         shares = importance.get_param_importances(study, evaluator=judge, normalize=False)
     weighed = {
-        name: float(share) * sum(name in trial.params for trial in done) / len(done) for name, share in shares.items()
+        name: float(share) * sum(name in trial.params for trial in done) / len(done)
+        for name, share in shares.items()
+        if len({trial.params[name] for trial in done if name in trial.params}) > 1  # PED-ANOVA gives constants a share
     }
     total = sum(weighed.values())
     ordered = sorted(weighed.items(), key=lambda item: -item[1])

@@ -66,11 +66,12 @@ def test_of_a_kind_the_least_calibrated_loss_wins_where_validation_cannot_tell()
     found = study(first, second, third)
     assert found.best is second
     assert found.ahead is first
-    assert choice_sentence(found).endswith("the latter wins, as its calibrated loss is lower.")
+    assert choice_sentence(found).endswith("the latter wins, as its calibrated loss is lower: 0.4000 against 0.5000.")
     assert study(first, with_loss(trial(1, 0.89, 0), 0.4)).best is first, "a kind that did better elsewhere counts more"
     assert study(first, trial(1, 0.89)).best is first, "an unknown loss decides nothing"
     assert study(first, with_loss(trial(1, 0.89), "0.4")).best is first, "nor does one written by somebody else"
     assert study(first, with_loss(trial(1, 0.89), math.nan)).best is first
+    assert study(first, with_loss(trial(1, 0.89), 0.497)).best is first, "nor does a difference of less than 1 %"
     by_loss = StudyRecord("s", "t", "loss", False, "b", "w", found.dataset, 9, trials=(first, second))
     assert by_loss.best is second, "another metric decides by itself"
     assert replace(by_loss, maximize=True).best is first
@@ -85,7 +86,8 @@ def test_of_fresh_trainings_the_least_mean_loss_wins_where_validation_cannot_tel
     assert chosen.best is found.trials[1]
     assert choice_sentence(chosen) == (
         "Over 2 trainings, the search's own and fresh ones, trial 0 has mean accuracy 0.9000, which validation cannot "
-        "tell apart from the 0.8900 of trial 1; the latter wins, as its calibrated loss is lower."
+        "tell apart from the 0.8900 of trial 1; the latter wins, as its calibrated loss is lower: 0.3900 "
+        "against 0.4000."
     )
     assert replace(found, repeats=(runs[0], replace(runs[1], calibrated_loss=None))).best is found.trials[0]
 

@@ -61,6 +61,8 @@ def test_axes_of_whole_numbers_have_whole_ticks(most: int, step: int) -> None:
         (1e5, 4e6, [1e5, 2e5, 5e5, 1e6, 2e6]),
         (7.5e5, 1e6, [8e5, 9e5, 1e6]),
         (3.0, 4.0, [3, 3.5, 4]),
+        (2.24e6, 2.247e6, [2.24e6, 2.247e6]),
+        (2.24e6, 2.24e6, [2.24e6]),
     ],
 )
 def test_log_axes_have_ticks_at_round_numbers(low: float, high: float, ticks: list[float]) -> None:

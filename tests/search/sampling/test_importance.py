@@ -53,3 +53,15 @@ def test_ranges_that_depend_on_other_decisions_are_joined() -> None:
     # As the dashboard has it: each range looked up once, from whichever trial came first.
     short = tuple(replace(trial, distributions={**trial.distributions, "freeze": ranges[0]}) for trial in trials)
     assert importances(short) == pytest.approx(found)
+
+
+@pytest.mark.parametrize("evaluator", ["ped_anova", "fanova"])
+def test_what_never_varied_has_decided_nothing(evaluator: str) -> None:
+    wide = distribution_to_json(FloatDistribution(0.0, 1.0))
+    records = [
+        TrialRecord(
+            number, TrialState.COMPLETE, number / 4, {"still": 0.0, "moves": number / 4}, {"still": wide, "moves": wide}
+        )
+        for number in range(4)
+    ]
+    assert importances(records, evaluator=evaluator) == {"moves": 1.0}  # type: ignore[arg-type]
