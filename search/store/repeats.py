@@ -269,11 +269,11 @@ def _repeats(connection: Connection, study_id: int | None) -> tuple[Repeat, ...]
     rows = connection.execute(select(*columns).where(TrialRow.study_id == study_id).order_by(TrialRow.number)).all()
     return tuple(
         Repeat(
-            **row.params,
+            **{name: float(value) if name == "fraction" else int(value) for name, value in row.params.items()},
             state=TrialState(row.state),
             value=None if row.value is None else float(row.value),
             calibrated_loss=calibrated_loss(row.extras or {}),
-            images=(row.extras or {}).get("images"),
+            images=int((row.extras or {}).get("images") or 0) or None,
             seconds=float(row.seconds),
             failure=stored_line(row.ended) if row.state == TrialState.FAILED else "",
         )

@@ -149,6 +149,19 @@ def test_trainings_of_an_unknown_kind_are_one_line(engine: Engine, record: Study
             read(engine, "s")
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "change",
+    ["params = json_set(params, '$.trial', json('{}'))", 'extras = json(\'{"images": "x"}\')', "value = 'x'"],
+)
+def test_so_is_a_fresh_training(engine: Engine, search: str, change: str) -> None:
+    repeats.add(engine, search, CONFIRM, wanted(1))
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE ft_trial SET {change.replace(':', chr(92) + ':')}"))
+    with pytest.raises(DatabaseError, match="the store holds something that cannot be read"):
+        reading.load_study(engine, search)
+
+
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # others check what is written to a column
 @pytest.mark.parametrize(
     "change",
