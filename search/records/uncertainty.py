@@ -119,12 +119,13 @@ def preferred_first(ranked: Sequence[T], metric: str, samples: int) -> tuple[T, 
     """
     if not ranked:
         return ()
-    first, likely = ranked[0], list[T]()
-    for one in ranked:
+    first = ranked[0]
+    likely = [first]
+    for one in ranked[1:]:
         if one.trial.backbone != first.trial.backbone:
             continue
         error = difference_error(metric, first.trial, one.trial, samples)
-        if one is not first and (error is None or abs(first.mean - one.mean) > error):
+        if error is None or abs(first.mean - one.mean) > error:
             break
         likely.append(one)
     prior = max(one.trial.prior for one in likely)

@@ -143,12 +143,11 @@ class SecondsModel:
     def seconds(self, features: CostFeatures) -> float:
         """Return the expected seconds of a trial, for as many of its epochs as trials run on average; without any
         measured one, its arithmetic."""
-        row = features.row()
         if features.is_probe and self._probes:
             return self._probe_seconds(features)
         if self._model is None:
             return self._rate * features.work * features.epochs * self._ran
-        predicted = float(np.exp(self._model.predict([row])[0]))
+        predicted = float(np.exp(self._model.predict([features.row()])[0]))
         low, high = self._range  # far from all measurements, a line in logarithms would predict anything
         return min(max(predicted, low), high) * features.epochs * self._ran
 

@@ -22,8 +22,7 @@ from spaces.networks.space import Space
 FILE = Path(__file__).with_suffix(".json")
 PLAIN, BEFORE_PLAIN = "plain", 5
 """Stands for the plain recipe, and how many members are tried before it: three linear probes and two trainings of the
-last stage. Its seconds predict theirs badly: an operation of the first units takes twice as long as one of the last.
-"""
+last stage."""
 EACH = 2
 """Members tried on every backbone of a study that has several; neighbours of the best come next."""
 

@@ -43,12 +43,21 @@ def test_voc_lies_in_folders_by_part(layout: Any, places: tuple[str, str]) -> No
     assert told(layout) == ("voc", "cat", "dog", 8, 4)
 
 
-def test_an_archive_of_voc_keeps_its_lists(layout: Any) -> None:
+@pytest.mark.parametrize(
+    ("images", "annotations", "lists"),
+    [
+        ("VOC2007/JPEGImages", "VOC2007/Annotations", "VOC2007/ImageSets/Main"),
+        *(("jpegimages", name, "imagesets/main") for name in ("Annotations", "annotations", "ANNOTATIONS")),
+    ],
+)
+def test_lists_of_parts_count_in_an_archive_and_whatever_the_case_of_folders(
+    layout: Any, images: str, annotations: str, lists: str
+) -> None:
     for name in NAMES:
-        layout.picture(f"VOC2007/JPEGImages/{name}.png")
-        layout.voc(f"VOC2007/Annotations/{name}.xml", kind(name))
+        layout.picture(f"{images}/{name}.png")
+        layout.voc(f"{annotations}/{name}.xml", kind(name))
     for part, names in PARTS.items():
-        layout.write(f"VOC2007/ImageSets/Main/{part}.txt", "\n".join(names))
+        layout.write(f"{lists}/{part}.txt", "\n".join(names))
     assert told(layout) == ("voc", "cat", "dog", 8, 4)
 
 
@@ -151,16 +160,6 @@ def test_voc_is_found_whatever_its_letters_and_bytes(layout: Any, ending: str, c
         path = layout.root / f"boxes/{name}.{ending}"
         path.write_text(path.read_text(), encoding=coding)
     assert told(layout) == ("voc", "cat", "dog", 10, 2)
-
-
-@pytest.mark.parametrize("folder", ["Annotations", "annotations", "ANNOTATIONS"])
-def test_lists_of_parts_count_whatever_the_case_of_folders(layout: Any, folder: str) -> None:
-    for name in NAMES:
-        layout.picture(f"jpegimages/{name}.png")
-        layout.voc(f"{folder}/{name}.xml", kind(name))
-    for part, names in PARTS.items():
-        layout.write(f"imagesets/main/{part}.txt", "\n".join(names))
-    assert told(layout) == ("voc", "cat", "dog", 8, 4)
 
 
 @pytest.mark.parametrize(("images", "labels"), [("Images", "Labels"), ("IMAGES", "labels"), ("images", "LABELS")])
