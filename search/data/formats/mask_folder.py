@@ -99,13 +99,12 @@ class MaskFolder(Format):
         faults = {pair: _fault(pair, surveys.get(pair), values, ignored) for pair in pairs}
         skipped = [f"{pair.image}: {fault}" for pair, fault in faults.items() if fault]
         refuse(skipped, options.on_error)
-        if len(values) < 2:
-            raise DataError(
-                f"{root}: the masks hold {len(values)} class(es) ({', '.join(names) or 'none'}) beside the values to "
-                f"ignore ({', '.join(map(str, ignored))}); segmentation needs at least two"
-            )
         if len(skipped) == len(pairs):
             raise DataError(f"{root}: none of the {len(pairs)} images can be used; the first: {skipped[0]}")
+        if len(values) < 2:
+            what = f"only the class {names[0]}" if names else "no class"
+            beside = f" beside the values to ignore ({', '.join(map(str, ignored))})" if ignored else ""
+            raise DataError(f"{root}: the masks hold {what}{beside}; segmentation needs at least two")
         listed = [_listed(pair, surveys[pair], values) for pair in pairs if not faults[pair]]
         dataset = masks.gather_masks(root.name, listed, options, names, lambda mask: f"{mask.digest} {mask.table}")
         notes = () if named else _on_values(values, ignored)
