@@ -15,7 +15,7 @@ from sqlalchemy.types import TypeDecorator
 class _Checked(TypeDecorator[Any]):
     """A column of values of one of ``kinds``, in words ``expected``."""
 
-    impl = String
+    impl: Any = String
     kinds: ClassVar[tuple[type, ...]] = (str,)
     expected: ClassVar[str] = "text"
 
