@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -130,17 +131,17 @@ def test_what_holds_none_or_several_is_refused(tmp_path: Path, data: Any, messag
 @pytest.mark.parametrize(
     "odd",
     [
-        torch.zeros(1).expand(2**40),
-        torch.eye(3).to_sparse(),
-        torch.empty(2, 2, device="meta"),
-        torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.qint8),
+        lambda: torch.zeros(1).expand(2**40),
+        lambda: torch.eye(3).to_sparse(),
+        lambda: torch.empty(2, 2, device="meta"),
+        lambda: torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.qint8),
     ],
     ids=["expanded", "sparse", "meta", "quantised"],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")  # torch's, on the quantised ones
-def test_tensors_without_plain_values_are_refused(tmp_path: Path, odd: torch.Tensor) -> None:
+def test_tensors_without_plain_values_are_refused(tmp_path: Path, odd: Callable[[], torch.Tensor]) -> None:
     with pytest.raises(WeightsError, match="cannot read weights from") as raised:
-        read(saved(tmp_path, STATE | {"3.weight": odd}))
+        read(saved(tmp_path, STATE | {"3.weight": odd()}))
     assert "\n" not in str(raised.value)
 
 
