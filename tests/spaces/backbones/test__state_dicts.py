@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
