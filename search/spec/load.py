@@ -27,7 +27,7 @@ from spaces import decisions
 
 DEFAULT_SPACE = ("freeze", "tail", "kernel", "stride", "head", "dropout", "penalty", "optimizer")
 """Decisions that are searched when a study file names none."""
-_LARGEST = 2**63 - 1
+_LARGEST = 2**53
 _BY_HAND = "its row was changed by hand, or by another version"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -80,7 +81,7 @@ class MaskFolder(Format):
     name, options = "mask_folder", Options
 
     def read(self, options: Options, base: Path) -> Dataset:
-        root, walk = base / Path(options.path).expanduser(), Walk()
+        root, walk = base / Path(os.path.expanduser(options.path)), Walk()
         pairs = list(_pairs(root, options, walk))
         if not pairs:
             raise DataError(

@@ -63,6 +63,7 @@ serach: {trials: 3}
         (PLAIN.replace("{path: here}", "{}"), "s.yaml:2: data.path: this key is needed"),
         (PLAIN.replace("name: x", "name: a b"), "name"),
         (PLAIN.replace("{path: here}", "{format: zip}"), "expected one of"),
+        (PLAIN + f"training: {{batch_size: {2**31}}}", "batch_size must be at most 2147483647, got 2147483648"),
         (PLAIN + "search: {trials: 0}", "greater than or equal to 1"),
         (PLAIN + "search: {trials: 1e20}", "expected an integer"),
         (PLAIN + "search: {trials: 1000000}", "less than 1000000"),
