@@ -279,10 +279,9 @@ def _reads_texts(config: dict[str, Any]) -> bool:
 
     The library is asked only where the description and the library's list of folders do not tell: loading it is slow.
     """
-    if "vocab_size" in config and _is_known(config) and _has_folder(str(config["model_type"])):
+    shows_images = any(name in config for name in _OF_IMAGES)  # BEiT has a vocabulary of patches
+    if _is_known(config) and not shows_images and _has_folder(str(config["model_type"])):
         return True
-    if "vocab_size" not in config and _is_known(config):
-        return False
     described, network = _described(config)
     several = config.get("is_encoder_decoder", getattr(described, "is_encoder_decoder", False))
     return _main_input(network) == "input_ids" and hasattr(described, "vocab_size") and not several

@@ -295,7 +295,7 @@ def _check_equal(network: nn.Module, chain: Chain, options: Mapping[str, bool]) 
         except Exception as error:  # a network of unknown kind may fail in any way
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise _lacks(network, f"modules that run one by one: {reason}") from error
-    expected = getattr(output, "last_hidden_state", first_tensor(output))
+    expected: Any = getattr(output, "last_hidden_state", first_tensor(output))
     if found.shape != expected.shape or not (found - expected).abs().max() <= 1e-3 * expected.abs().max():
         raise _lacks(network, "modules that compute the same one by one; something between them is unknown here")
 

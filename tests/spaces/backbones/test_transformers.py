@@ -146,6 +146,23 @@ def test_an_image_encoder_says_how_it_wants_its_images(tmp_path: Path) -> None:
     assert chain.forward(torch.randn(1, 3, 48, 32)).shape == (1, 25, 24)
 
 
+@pytest.mark.parametrize("kind", ["dinov2", "dinov3_vit", "beit", "convnextv2"])
+def test_a_folder_of_an_image_network_gives_its_weights(tmp_path: Path, kind: str) -> None:
+    """Some are saved under other names than their modules have, and BEiT has a vocabulary of patches."""
+    tokens = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    options = {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2} if kind == "convnextv2" else tokens
+    torch.manual_seed(0)
+    network: Any = transformers.AutoModel.from_config(
+        transformers.AutoConfig.for_model(kind, **options, image_size=32, patch_size=4 if kind == "convnextv2" else 8)
+    ).eval()
+    network.save_pretrained(tmp_path)
+    backbone = backbones.resolve(f"transformers:{tmp_path}")
+    assert backbone.reads == "images"
+    chain = backbone.pretrained("default", (32, 32)).chain.train(False)
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(chain.forward(images), network(images).last_hidden_state)
+
+
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
 def test_of_two_towers_the_one_that_reads_images_is_taken(tmp_path: Path, kind: str) -> None:
     tower = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
