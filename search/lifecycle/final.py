@@ -12,6 +12,7 @@ from search.errors import FinetuneError
 from search.lifecycle.export import export_study, model_name
 from search.model import folder as model_folder
 from search.records import choice
+from search.records.command_line import command
 from search.records.study import StudyRecord, TrialState
 from search.spec.study_spec import StudySpec
 from search.store import reading, repeats, writing
@@ -130,7 +131,7 @@ def export(record: StudyRecord, folder: Path, storage: str, *, is_new: bool) -> 
     except Exception as error:  # whatever goes wrong here, the search has finished and its result is shown
         logger.debug("the export failed", exc_info=error)
         reason = str(error) or type(error).__name__
-        return None, f"{reason}; once that is fixed: ftsearch export {record.name}"
+        return None, f"{reason}; once that is fixed: {command('export', record.name)}"
 
 
 def _holds(folder: Path, name: str) -> bool:

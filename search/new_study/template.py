@@ -13,6 +13,7 @@ import yaml
 
 from search.data.sample import Dataset, Sample, Split
 from search.new_study.recognised import Recognised
+from search.records.command_line import command
 from search.records.plain_text import printable
 from search.records.study import Json
 from search.tasks import tasks
@@ -114,10 +115,10 @@ def draft(recognised: Recognised, dataset: Dataset, backbone: Backbone, *, file:
     task = tasks()[recognised.task]
     train = dataset.of(Split.TRAIN)
     usual = _Training("auto" if task.reads == "images" else str(_text_epochs(len(train))), _BATCH)
-    chosen, where = _TRAINING.get(task.name, usual), printable(file)
+    chosen = _TRAINING.get(task.name, usual)
     parts = [
-        f"# Study file for {printable(recognised.path)}\n# Look at what it would do:  ftsearch plan {where}\n"
-        f"# Run it:                    ftsearch run {where}\n# Every key and its meaning: ftsearch schema",
+        f"# Study file for {printable(recognised.path)}\n# Look at what it would do:  {command('plan', file)}\n"
+        f"# Run it:                    {command('run', file)}\n# Every key and its meaning: ftsearch schema",
         _lines(("name", _plain(name), "under this name it is kept in the database"), ("task", recognised.task, "")),
         _data(recognised, dataset),
         _network(task, backbone, train),

@@ -201,7 +201,7 @@ def begin(engine: Engine, claim: Claim, versions: Mapping[str, str], fingerprint
         row = connection.execute(select(TrialRow.started_at, TrialRow.seed).where(TrialRow.id == claim.trial_id)).one()
         values = {"started_at": row.started_at or datetime.now(UTC), "versions": dict(versions)}
         change(connection, claim, **values, dataset_fingerprint=fingerprint)
-        return int(row.seed or 0)
+        return row.seed or 0
 
 
 @retried
@@ -271,10 +271,10 @@ def _repeats(connection: Connection, study_id: int | None) -> tuple[Repeat, ...]
         Repeat(
             **_numbers(row.params),
             state=TrialState(row.state),
-            value=None if row.value is None else float(row.value),
+            value=row.value,
             calibrated_loss=calibrated_loss(row.extras or {}),
             images=int((row.extras or {}).get("images") or 0) or None,
-            seconds=float(row.seconds),
+            seconds=row.seconds,
             failure=stored_line(row.ended) if row.state == TrialState.FAILED else "",
         )
         for row in rows
@@ -307,7 +307,7 @@ def _refits(connection: Connection, study_id: int | None, *, is_final: bool = Fa
             evaluation=Evaluation.from_json(row.evaluation) if row.evaluation else None,
             images=(row.extras or {}).get("images"),
             checkpoint=row.checkpoint,
-            seconds=float(row.seconds),
+            seconds=row.seconds,
             ended=stored_line(row.ended),
             finished_at=row.finished_at.replace(tzinfo=UTC) if row.finished_at else None,
             trainings=int((row.extras or {}).get("trainings") or 1),

@@ -45,3 +45,17 @@ def extras_of(stored: Json) -> dict[str, Json]:
     for name in ("marks", "origin"):
         dict(extras.get(name) or {})
     return extras
+
+
+def texts_of(stored: Json) -> tuple[str, ...]:
+    """Return a stored list of texts; none if nothing is stored."""
+    if not isinstance(stored, list | None):
+        raise TypeError(f"expected a list of texts, got {stored!r:.60}")
+    return tuple(map(text_of, stored or ()))
+
+
+def text_of(stored: Json) -> str:
+    """Return a stored text."""
+    if not isinstance(stored, str):
+        raise TypeError(f"expected text, got {stored!r:.60}")
+    return stored

