@@ -28,6 +28,8 @@ _CHARACTERS = 4
 """Characters per token of English text, roughly."""
 _LOOKED_AT = 64
 
+_EPOCHS = ("epochs", "{shares: [0.25, 0.35, 0.5, 0.7, 1]}", "all epochs, or a share of them, where time is short")
+_AVERAGE = ("weight_average", "{}", "the last weights or a moving average of them")
 _IMAGE_SPACE = (
     ("freeze", "{}", "first 0..all units keep their weights; {low: 2, high: 10} narrows it"),
     ("tail", "{}", "last 0..a third of the units are dropped"),
@@ -41,8 +43,8 @@ _IMAGE_SPACE = (
     ("penalty", "{kinds: [none, l1, l2]}", ""),
     ("label_smoothing", "{}", ""),
     ("mixing", "{}", "no mixing, mixup or CutMix"),
-    ("weight_average", "{}", "the last weights or a moving average of them"),
-    ("epochs", "{shares: [0.25, 0.35, 0.5, 0.7, 1]}", "all epochs, or a share of them"),
+    _AVERAGE,
+    _EPOCHS,
     ("optimizer", "{layer_decay: [0.6, 1.0]}", "SGD or AdamW, learning rates of head and backbone, schedule"),
 )
 _SPACES: Mapping[str, Sequence[tuple[str, str, str]]] = {
@@ -54,6 +56,8 @@ _SPACES: Mapping[str, Sequence[tuple[str, str, str]]] = {
         ("anchors", "{}", "sizes and shapes suggested from the boxes; `ftsearch plan` shows them"),
         ("box_head", "{}", ""),
         ("proposals", "{}", "that Faster R-CNN's second stage looks at"),
+        _AVERAGE,
+        _EPOCHS,
         ("optimizer", "{names: [sgd, adamw]}", ""),
     ),
     "segmentation": (
@@ -65,6 +69,8 @@ _SPACES: Mapping[str, Sequence[tuple[str, str, str]]] = {
         ("auxiliary_loss", "{}", ""),
         ("segmentation_loss", "{}", ""),
         ("dropout", "{head: 0.3}", ""),
+        _AVERAGE,
+        _EPOCHS,
         ("optimizer", "{names: [sgd, adamw]}", ""),
     ),
 }
@@ -75,6 +81,8 @@ _TEXT_SPACE = (
     ("dropout", "{head: 0.3}", ""),
     ("penalty", "{kinds: [none, decay]}", ""),
     ("lora", "{}", "low-rank updates of frozen layers"),
+    _AVERAGE,
+    _EPOCHS,
     ("optimizer", "{names: [adamw]}", "learning rates of head and backbone, schedule"),
 )
 
@@ -83,11 +91,13 @@ _TEXT_SPACE = (
 class _Training:
     epochs: str
     batch_size: int
-    pruner: str = "median"
 
 
-_HALVING = "{name: halving, first: 4, factor: 3}"
-_TRAINING = {"detection": _Training("12", 8, _HALVING), "segmentation": _Training("20", 16, _HALVING)}
+_BATCH = 32
+_TEXT_STEPS, _TEXT_EPOCHS = 240, (3, 6)
+"""BERT's authors trained for 3 epochs or 4 (https://arxiv.org/abs/1810.04805, appendix A.3); with few texts these are
+too few steps (https://arxiv.org/abs/2006.04884)."""
+_TRAINING = {"detection": _Training("12", 8), "segmentation": _Training("20", 16)}
 
 
 def backbone_for(task: str) -> str:
@@ -104,7 +114,7 @@ def draft(recognised: Recognised, dataset: Dataset, backbone: Backbone, *, file:
     """
     task = tasks()[recognised.task]
     train = dataset.of(Split.TRAIN)
-    usual = _Training("auto", 32) if task.reads == "images" else _Training("3", 32)
+    usual = _Training("auto" if task.reads == "images" else str(_text_epochs(len(train))), _BATCH)
     chosen = _TRAINING.get(task.name, usual)
     parts = [
         f"# Study file for {printable(recognised.path)}\n# Look at what it would do:  {command('plan', file)}\n"
@@ -121,7 +131,7 @@ def draft(recognised: Recognised, dataset: Dataset, backbone: Backbone, *, file:
         + _lines(
             ("trials", "auto", "30, or as many as a timeout leaves time for; or a number"),
             ("# timeout", "2h", "for all of it, the final model included"),
-            ("pruner", chosen.pruner, "median, halving, none"),
+            ("pruner", "median", "median, halving, none"),
             ("seed", "0", ""),
             indent=2,
         ),
@@ -196,6 +206,12 @@ def _fitted(train: Sequence[Sample]) -> tuple[int, int]:
     long = min(_LONGEST, max(_CELL * 2, longest // _CELL * _CELL))
     other = max(round(long / max(ratio, 1 / ratio) / _CELL), 1) * _CELL
     return (other, long) if ratio >= 1 else (long, other)
+
+
+def _text_epochs(texts: int) -> int:
+    """Return as many passes over ``texts`` as make enough steps, within what is usual."""
+    least, most = _TEXT_EPOCHS
+    return min(max(math.ceil(_TEXT_STEPS / math.ceil(texts / _BATCH)), least), most)
 
 
 def _tokens(train: Sequence[Sample]) -> int:
