@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from spaces.detector import PretrainedDetector
 from spaces.errors import SurgeryError
-from spaces.patches import patch_grid
 
 MAP_POOLINGS = ("avg", "max", "avgmax", "gem")
 TOKEN_POOLINGS = ("cls", "mean", "attention")
@@ -31,7 +30,8 @@ class Tap:
         unit: index of the unit in the chain; ``name`` its module path.
         reduction: height of the network's input over the height of this output.
         shape: without the batch, as ``Features.shape``; ``channels_last`` likewise.
-        prefix: tokens that the network puts before those of the patches.
+        patches: rows and columns of the patches that the last of its tokens represent; None for maps, and for tokens
+            that are not a grid.
     """
 
     unit: int
@@ -39,20 +39,23 @@ class Tap:
     reduction: int
     shape: tuple[int, ...]
     channels_last: bool = False
-    prefix: int = 0
+    patches: tuple[int, int] | None = None
 
     @property
     def channels(self) -> int:
         return self.shape[0] if len(self.shape) == 3 and not self.channels_last else self.shape[-1]
 
-    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return height and width of this output as a map, for an input of ``size`` (height, width) pixels.
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of this output as a map.
 
         Raises:
             SurgeryError: its tokens are not a grid of square patches.
         """
         if len(self.shape) == 2:
-            return patch_grid(self.shape[0], size, self.prefix)
+            if self.patches is None:
+                raise SurgeryError(f"the {self.shape[0]} tokens of {self.name} are not a grid of square patches")
+            return self.patches
         return (self.shape[0], self.shape[1]) if self.channels_last else (self.shape[1], self.shape[2])
 
 
@@ -149,14 +152,14 @@ class HeadChoice:
 class MapLayout(nn.Module):
     """Arranges a unit's output as maps ``(N, C, h, w)``: maps, maps with channels last, or tokens of patches."""
 
-    def __init__(self, tap: Tap, size: tuple[int, int]) -> None:
-        """Derive the layout from ``tap``, for inputs of ``size`` (height, width) pixels.
+    def __init__(self, tap: Tap) -> None:
+        """Derive the layout from ``tap``.
 
         Raises:
             SurgeryError: its tokens are not a grid of square patches.
         """
         super().__init__()
-        self.rows, self.columns = tap.grid(size)
+        self.rows, self.columns = tap.grid
         self.is_tokens, self.channels_last = len(tap.shape) == 2, tap.channels_last
 
     def forward(self, outputs: Tensor) -> Tensor:

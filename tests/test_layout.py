@@ -38,7 +38,7 @@ ROOMS = {
 }
 LOOSE = {
     "search": {"__init__", "__main__", "api", "errors"},
-    "spaces": {"__init__", "candidate", "detector", "errors", "heads", "patches", "plugins"},
+    "spaces": {"__init__", "candidate", "detector", "errors", "heads", "plugins"},
 }
 TOP = {
     *("pyproject.toml", "search", "spaces", "tests", "studies", "docker", "docs"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -254,7 +255,7 @@ def open_artifact_store(address: str, bucket: Callable[[str], ObjectStorage]) ->
     """
     scheme, separator, rest = address.partition("://")
     if not separator:
-        return Folder(Path(address).expanduser())
+        return Folder(Path(os.path.expanduser(address)))
     if scheme != "s3":
         raise UserError(f"--artifacts: expected a folder or s3://BUCKET/PREFIX, got {address!r}")
     name, _, prefix = rest.partition("/")

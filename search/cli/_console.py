@@ -70,6 +70,13 @@ def styled(*parts: str | tuple[str, str]) -> Text:
     return Text.assemble(*parts)
 
 
+def show_next(screen: Console, *words: str | Path) -> None:
+    """Print the command to go on with, in one line: terminals copy what they have broken themselves as it was."""
+    from search.records.command_line import command
+
+    screen.print(styled(("Next:", "bold"), f" {command(*words)}"), soft_wrap=True)
+
+
 def process_begin() -> float | None:
     """Return the start of this process by ``time.monotonic``: users also wait for libraries to load.
 

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.cli._console import styled
+from search.cli._console import show_next, styled
 from search.cli._tables import Sheet
+from search.records.command_line import command
 from search.report import ranking_table, tables
 
 if TYPE_CHECKING:
@@ -25,16 +26,16 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
     """Print the end of a run of the study in ``file``; suggested commands include the given ``storage``."""
     from search.store.connection import shown
 
-    where = f" --storage {shown(storage)}" if storage and storage != os.environ.get("FTSEARCH_STORAGE") else ""
+    where = ("--storage", shown(storage)) if storage and storage != os.environ.get("FTSEARCH_STORAGE") else ()
     study = result.study
     screen.print()
     if study.trials:
         screen.print(ranking_sheet(study, _ROWS))
     show_front(screen, study)
     show_warnings(screen, study)
-    screen.print(tables.states(study) + ".", highlight=False)
+    screen.print(tables.states(study) + ".")
     for note in result.notes:
-        screen.print(f"{note[0].upper()}{note[1:]}.", style="yellow", soft_wrap=True)
+        screen.print(f"{note[0].upper()}{note[1:]}.", style="yellow")
     show_choice(screen, study)
     if result.model is not None:
         show_model(screen, study, result.model)
@@ -42,11 +43,11 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
         screen.print(styled(("Report:", "bold"), f" {result.report}"), soft_wrap=True)
     show_headline(screen, study)
     if result.stopped:
-        screen.print(f"Stopped early: {result.stopped}. Finished trials are kept; continue with:", soft_wrap=True)
-        screen.print(f"  ftsearch run {file}{where}", style="bold", soft_wrap=True)
+        screen.print(f"Stopped early: {result.stopped}. Finished trials are kept; continue with:")
+        screen.print(f"  {command('run', file, *where)}", style="bold", soft_wrap=True)
     else:
-        use = f"predict {result.model} IMAGE_OR_FOLDER" if result.model else f"best {study.name}{where}"
-        screen.print(styled(("Next:", "bold"), f" ftsearch {use}"), soft_wrap=True)
+        use = ("predict", result.model, "IMAGE_OR_FOLDER") if result.model else ("best", study.name, *where)
+        show_next(screen, *use)
 
 
 def show_choice(screen: Console, study: StudyRecord) -> None:
@@ -54,7 +55,7 @@ def show_choice(screen: Console, study: StudyRecord) -> None:
     from search.report import final
 
     if chosen := final.choice_sentence(study):
-        screen.print(styled(("Choice:", "bold"), f" {chosen}"), soft_wrap=True)
+        screen.print(styled(("Choice:", "bold"), f" {chosen}"))
 
 
 def show_model(screen: Console, study: StudyRecord, folder: Path | None = None) -> None:
@@ -62,23 +63,23 @@ def show_model(screen: Console, study: StudyRecord, folder: Path | None = None) 
     from search.report import final
 
     if model := final.model_sentence(study):
-        screen.print(styled(("Model:", "bold"), f" {folder}: {model}" if folder else f" {model}"), soft_wrap=True)
+        screen.print(styled(("Model:", "bold"), f" {folder}: {model}" if folder else f" {model}"))
 
 
 def show_headline(screen: Console, study: StudyRecord) -> None:
     """Print the result as a report opens: gain, proof, size, winner."""
     from search.report import headline
 
-    screen.print(styled(("Result:", "bold"), f" {headline.sentence(study)}"), soft_wrap=True)
+    screen.print(styled(("Result:", "bold"), f" {headline.sentence(study)}"))
     if study.best is not None:
         name = headline.winner_name(study)
-        screen.print(styled(("Winner:", "bold"), f" {name}: {study.best.words}"), soft_wrap=True)
+        screen.print(styled(("Winner:", "bold"), f" {name}: {study.best.words}"))
 
 
 def show_warnings(screen: Console, study: StudyRecord) -> None:
     """Print the caveats to know before trusting the numbers."""
     for note in tables.warnings(study):
-        screen.print(note, style="yellow", soft_wrap=True)
+        screen.print(note, style="yellow")
 
 
 def show_front(screen: Console, study: StudyRecord) -> None:
@@ -89,9 +90,7 @@ def show_front(screen: Console, study: StudyRecord) -> None:
     if not lines:
         return
     more = f" The first {_ROWS}:" if len(lines) > _ROWS else ""
-    screen.print(
-        styled("\n", (f"{front.HEADING}:", "bold"), f" {front.sentence(study)}{more}"), soft_wrap=True, highlight=False
-    )
+    screen.print(styled("\n", (f"{front.HEADING}:", "bold"), f" {front.sentence(study)}{more}"))
     screen.print(Sheet(front.columns(study)[:-1], lines[:_ROWS], words=front.columns(study)[-1]))
 
 

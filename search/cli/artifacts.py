@@ -30,7 +30,7 @@ def command(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    from search.cli._console import console, open_store, print_json, study_name
+    from search.cli._console import console, open_store, print_json, show_next, study_name
     from search.lifecycle import repair as repairing
 
     name, screen = study_name(study), console(stderr=as_json)
@@ -43,7 +43,7 @@ def command(
                 screen.print(line, markup=False, soft_wrap=True)
         if not repair:
             if not place.is_whole and not as_json:
-                screen.print(f"Next: ftsearch artifacts {name} --repair", markup=False, soft_wrap=True)
+                show_next(screen, "artifacts", name, "--repair")
             return
         if place.is_whole:
             screen.print("Nothing to repair.")

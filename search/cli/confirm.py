@@ -49,6 +49,8 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
 ) -> None:
     from search.cli import _progress
     from search.cli._console import console, print_json, storage_url, study_name
+    from search.records.command_line import command as proposed
+    from search.records.plain_text import numbered
     from search.report import confirmed
 
     shares = _shares(fractions)
@@ -83,10 +85,11 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     left = sum(not run.state.is_finished for run in record.repeats)
     if left and enqueue:
         screen.print(
-            f"{left} trainings are queued. Running workers pick them up; to start one: ftsearch worker {record.name}"
+            f"Queued: {numbered(left, 'trainings')}. Running workers pick them up; to start one: "
+            f"{proposed('worker', record.name)}"
         )
     elif left:
-        screen.print(f"Stopped early; continue with: ftsearch confirm {record.name}", soft_wrap=True)
+        screen.print(f"Stopped early; continue with: {proposed('confirm', record.name)}", soft_wrap=True)
     if not any(run.value is not None for run in record.repeats) and not left:
         raise typer.Exit(1)
 
@@ -100,7 +103,7 @@ def _show(record: StudyRecord, screen: Console) -> None:
     if lines:
         screen.print(Sheet(confirmed.HEAD, lines, left=confirmed.HEAD))
     for sentence in confirmed.sentences(record):
-        screen.print(sentence, soft_wrap=True)
+        screen.print(sentence)
     _outcome.show_warnings(screen, record)
 
 

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from search.cli._console import ArtifactsOption, DataOption, JsonOption, StorageOption, StudyArgument, styled
+from search.cli._console import (
+    ArtifactsOption,
+    DataOption,
+    JsonOption,
+    StorageOption,
+    StudyArgument,
+    show_next,
+    styled,
+)
 
 SECTION, ORDER = "Use", 0
 
@@ -88,11 +96,11 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         )
     facts = done.facts
     if as_json:
-        print_json({"folder": str(done.folder), "notes": list(done.notes), **asdict(facts)})
-        return
+        print_json({"folder": str(done.folder), "notes": list(done.notes), "failed": done.failed, **asdict(facts)})
+        raise typer.Exit(bool(done.failed))
     title = "Refit" if facts.trial is None else f"Trial {facts.trial}"
-    screen.print(styled((title, "bold"), f": {facts.words}"), soft_wrap=True)
-    screen.print(f"On {facts.images} {facts.measured_on}:", soft_wrap=True)
+    screen.print(styled((title, "bold"), f": {facts.words}"))
+    screen.print(f"On {facts.images} {facts.measured_on}:")
     for name, value in facts.metrics.items():
         stored = f" (the search stored {facts.stored[name]:.4f})" if name in facts.stored else ""
         screen.print(f"{name} {value:.4f}{stored}")
@@ -103,7 +111,10 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
             f"{check.file}: outputs differ by {check.difference:.1e} of the largest (allowed {check.allowed:.0e}), "
             f"same answer for {check.agreeing} of {check.images} validation {facts.kind}"
         )
+    for name, reason in done.failed.items():
+        screen.print(f"{name} was not written: {reason}", style="red")
     for note in done.notes:
-        screen.print(f"note: {note}", style="yellow", soft_wrap=True)
+        screen.print(f"note: {note}", style="yellow")
     screen.print(f"Model: {done.folder}", soft_wrap=True)
-    screen.print(styled(("Next:", "bold"), f" ftsearch predict {done.folder} {facts.place}"), soft_wrap=True)
+    show_next(screen, "predict", done.folder, facts.place)
+    raise typer.Exit(bool(done.failed))

@@ -38,7 +38,7 @@ def command(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the study file if it exists.")] = False,
 ) -> None:
-    from search.cli._console import console, styled
+    from search.cli._console import console, show_next
     from search.cli._working import working
 
     screen = console()
@@ -46,7 +46,8 @@ def command(
         path, lines = _written(data, output, task, backbone, force=force, say=say)
     for line, style in lines:
         screen.print(line, style=style, soft_wrap=True)
-    screen.print(styled(f"Wrote {path}. ", ("Next:", "bold"), f" ftsearch plan {path}"), soft_wrap=True)
+    screen.print(f"Wrote {path}.", soft_wrap=True)
+    show_next(screen, "plan", path)
 
 
 def _is_text(value: object) -> bool:
@@ -70,6 +71,7 @@ def _written(
     from search.errors import UserError
     from search.new_study import template
     from search.new_study.detect import recognise
+    from search.records.plain_text import numbered
     from search.tasks import tasks
     from spaces import backbones
 
@@ -97,7 +99,7 @@ def _written(
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; name another file with -o") from error
     sizes = ", ".join(f"{count} {split}" for split in Split if (count := len(dataset.of(split))))
-    what = f"{chosen.name}, {len(dataset.classes)} {chosen.outputs} ({sizes} {chosen.noun})"
+    what = f"{chosen.name}, {numbered(len(dataset.classes), chosen.outputs)} ({sizes} {chosen.noun})"
     lines = [(f"{dataset.name}: {recognised.why}: {what}", "")]
     lines += [(f"fault: {line}", "yellow") for line in dataset.skipped[:_SHOWN]]
     if len(dataset.skipped) > _SHOWN:

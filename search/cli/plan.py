@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli._console import DeviceOption, styled
+from search.cli._console import DeviceOption, show_next, styled
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,12 +51,14 @@ def command(
         say("choosing what to try first")
         _first(screen, runtime)
         _goals(screen, runtime)
-    screen.print(styled("\n", ("Next:", "bold"), f" ftsearch run {study}"), soft_wrap=True)
+    screen.print()
+    show_next(screen, "run", study)
 
 
 def _data(screen: Console, runtime: StudyRuntime) -> None:
     from search.cli._tables import Sheet
     from search.data.sample import Split
+    from search.records.plain_text import numbered
     from search.runtime.study_record import dataset_record
 
     dataset = runtime.dataset
@@ -73,7 +75,8 @@ def _data(screen: Console, runtime: StudyRuntime) -> None:
     screen.print(
         styled(
             ("Data", "bold"),
-            f"  {dataset.name}: {len(dataset.classes)} {record.outputs}, fingerprint {dataset.fingerprint[:16]}",
+            f"  {dataset.name}: {numbered(len(dataset.classes), record.outputs)}, "
+            f"fingerprint {dataset.fingerprint[:16]}",
         ),
         soft_wrap=True,
     )
@@ -93,7 +96,7 @@ def _data(screen: Console, runtime: StudyRuntime) -> None:
     for line in dataset.notes:
         screen.print(line, soft_wrap=True)
     for overlap in record.overlaps:
-        screen.print(overlap.words(record.noun), style="yellow", soft_wrap=True)
+        screen.print(overlap.words(record.noun), style="yellow")
 
 
 def _units(screen: Console, runtime: StudyRuntime) -> None:
@@ -277,7 +280,7 @@ def _goals(screen: Console, runtime: StudyRuntime) -> None:
         f"{front.name(one, runtime.spec.objective)} ({'more' if one.maximize else 'less'} is better)"
         for one in goals.objectives
     )
-    screen.print(styled("\n", ("Objectives", "bold"), f"  {names}"), soft_wrap=True, highlight=False)
+    screen.print(styled("\n", ("Objectives", "bold"), f"  {names}"))
     if goals.latency is not None:
         how = goals.latency
         screen.print(f"latency: median of {how.runs} passes of {how.batch} on {runtime.precision.device}")
@@ -289,7 +292,7 @@ def _goals(screen: Console, runtime: StudyRuntime) -> None:
         )
     if goals.constraints.bounds:
         texts = ", ".join(str(one) for one in goals.constraints.bounds)
-        screen.print(styled(("Constraints", "bold"), f"  {texts}"), soft_wrap=True, highlight=False)
+        screen.print(styled(("Constraints", "bold"), f"  {texts}"))
     if goals.constraints.names() & {"parameters", "flops"}:
         share = objective_values.share_within(runtime)
         screen.print(

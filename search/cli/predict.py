@@ -95,9 +95,9 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         predicted = f"{prediction.name}: {prediction.broken}" if kind == "images" else prediction.broken
         notes.print(f"skipped {predicted}", soft_wrap=True)
     if broken:
-        notes.print(f"{len(broken)} of {len(predictions)} {kind} could not be read and were skipped", soft_wrap=True)
+        notes.print(f"{len(broken)} of {len(predictions)} {kind} could not be read and were skipped")
     if cut := sum(None in prediction.predicted.tags for prediction in predictions):
-        notes.print(f"{cut} of {len(predictions)} sentences are too long: their last words have no tag", soft_wrap=True)
+        notes.print(f"{cut} of {len(predictions)} sentences are too long: their last words have no tag")
     for what, folder in (("Masks", masks), ("Pictures", pictures)):
         if folder is not None:
             notes.print(f"{what}: {folder}", soft_wrap=True)

@@ -89,7 +89,7 @@ def _print(screen: Console, ranking: Ranking) -> None:
     from search.records.backbone_ranking import trust
     from search.report import backbone_ranking as report
 
-    screen.print(report.subtitle(ranking), soft_wrap=True)
+    screen.print(report.subtitle(ranking))
     headings = report.columns(ranking)
     screen.print(Sheet(headings, report.table(ranking), left=headings[:2]))
     layers = ("backbone", "estimator", "best features after")
@@ -97,6 +97,6 @@ def _print(screen: Console, ranking: Ranking) -> None:
     screen.print(Sheet(layers, report.best_layers(ranking), left=layers))
     screen.print()
     for line in trust(ranking):
-        screen.print(line, soft_wrap=True)
+        screen.print(line)
     for name, reason in ranking.left_out:
-        screen.print(f"left out: {name}: {reason}", style="yellow", soft_wrap=True)
+        screen.print(f"left out: {name}: {reason}", style="yellow")

@@ -66,8 +66,8 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         print_json(asdict(refit))
         return
     if refit.state is not TrialState.COMPLETE:
-        screen.print("Stopped early; the same command continues from its last checkpoint.", soft_wrap=True)
+        screen.print("Stopped early; the same command continues from its last checkpoint.")
         return
-    screen.print(confirmed.refit_sentence(record, refit), soft_wrap=True)
+    screen.print(confirmed.refit_sentence(record, refit))
     _outcome.show_warnings(screen, record)
     screen.print(f"Weights: {refit.checkpoint} among the study's checkpoints", soft_wrap=True)

@@ -19,6 +19,7 @@ def command(
 ) -> None:
     from search.cli._console import console, open_store, study_name
     from search.errors import UserError
+    from search.records.command_line import command as proposed
     from search.store import writing
 
     if failed == bool(trial):
@@ -35,6 +36,6 @@ def command(
         return
     listed = ", ".join(map(str, numbers))
     console().print(
-        f"queued again: {listed}. Running workers pick them up; to start one: ftsearch worker {name}",
+        f"queued again: {listed}. Running workers pick them up; to start one: {proposed('worker', name)}",
         soft_wrap=True,
     )

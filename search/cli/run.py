@@ -18,6 +18,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         int | None,
         typer.Option(
             min=1,
+            max=999_999,
             help="Total number of trials: a higher one continues a finished study, a lower one ends it sooner.",
         ),
     ] = None,

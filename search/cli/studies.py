@@ -53,7 +53,7 @@ def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) 
     screen.print(Sheet(headings, rows, left=headings))
     for summary in studies:
         if summary.leak:
-            screen.print(f"{summary.name}: {summary.leak}", style="yellow", soft_wrap=True, markup=False)
+            screen.print(f"{summary.name}: {summary.leak}", style="yellow")
 
 
 def _plain(summary: Summary) -> dict[str, object]:

@@ -37,9 +37,10 @@ def command(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    from search.cli._console import console, open_store, print_json
+    from search.cli._console import console, open_store, print_json, show_next
     from search.errors import UserError
     from search.new_study import suggest
+    from search.records.plain_text import numbered
     from spaces import backbones
 
     if count < 1:
@@ -54,25 +55,27 @@ def command(
             _print(data, suggestions)
         if output is not None:
             path = suggest.write(output, suggestions, data, engine)
-            console(stderr=as_json).print(
-                f"Wrote {path} and {len(suggestions)} candidates. Next: ftsearch plan {path}", soft_wrap=True
-            )
+            screen = console(stderr=as_json)
+            screen.print(f"Wrote {path} and {numbered(len(suggestions), 'candidates')}.", soft_wrap=True)
+            show_next(screen, "plan", path)
 
 
 def _print(data: NewData, suggestions: Sequence[Suggestion]) -> None:
     from search.cli._console import console
+    from search.records.plain_text import numbered
     from search.report import wording
 
     screen, dataset, traits = console(), data.record, data.traits
-    what = f"{data.recognised.task}, {traits.images} training {dataset.noun}, {traits.classes} {dataset.outputs}"
-    screen.print(f"{dataset.name}: {data.recognised.why}: {what}", soft_wrap=True)
+    what = (
+        f"{data.recognised.task}, {traits.images} training {dataset.noun}, {numbered(traits.classes, dataset.outputs)}"
+    )
+    screen.print(f"{dataset.name}: {data.recognised.why}: {what}")
     for one in suggestions:
         gain = "" if one.gain is None else f", {wording.signed(one.gain)} against the plain recipe"
         how = "confirmed" if one.confirmed else "seen once"
         screen.print(
             f"{one.study} trial {one.trial} (data {one.apart:.2f} apart; {wording.metric_name(one.metric)} "
-            f"{wording.number(one.value)} there{gain}, {how}): {one.words}",
-            soft_wrap=True,
+            f"{wording.number(one.value)} there{gain}, {how}): {one.words}"
         )
 
 

@@ -11,6 +11,7 @@ from search.data.broken_samples import refuse
 from search.data.sample import Dataset, Split
 from search.data.texts import Words
 from search.errors import DataError
+from search.records.plain_text import numbered
 
 SUFFIXES = (".conll", ".bio", ".iob", ".conllu")
 """Extensions that only files in CoNLL form have."""
@@ -50,7 +51,9 @@ def tagged_dataset(
     problems = [*problems, *strange]
     refuse(problems, options.on_error)
     if len(known) < 2:
-        raise DataError(f"{name}: {len(known)} tags found ({', '.join(known) or 'none'}); at least two are needed")
+        raise DataError(
+            f"{name}: {numbered(len(known), 'tags')} found ({', '.join(known) or 'none'}); at least two are needed"
+        )
     index = {tag: number for number, tag in enumerate(known)}
     listed = [
         Listed(Words(sentence.place, sentence.words), sentence.tags, sentence.split)

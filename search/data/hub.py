@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -63,7 +64,7 @@ def parts_of(options: HubOptions, base: Path) -> dict[Split, Any]:
 
 def _opened(options: HubOptions, base: Path) -> Any:
     library = import_module("datasets")
-    folder = base / Path(options.dataset).expanduser()
+    folder = base / Path(os.path.expanduser(options.dataset))
     bars = library.are_progress_bars_disabled()
     library.disable_progress_bars()
     try:

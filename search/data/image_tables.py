@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -43,8 +44,8 @@ def read_images(
     Raises:
         DataError: the table cannot be read, lacks a column, or has rows that cannot be used and are not skipped.
     """
-    table = base / Path(options.path).expanduser()
-    root = base / Path(options.root).expanduser() if options.root else None
+    table = base / Path(os.path.expanduser(options.path))
+    root = base / Path(os.path.expanduser(options.root)) if options.root else None
 
     def listed(row: Row) -> Listed:
         return Listed(row.image(options.path_column, root), label(row), row.split(options.split_column))

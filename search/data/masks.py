@@ -27,6 +27,7 @@ from search.data.cache import Frame
 from search.data.sample import Dataset, Sample
 from search.data.split_options import SplitOptions
 from search.data.targets import Geometry, Rows
+from search.records.plain_text import numbered
 from search.records.study import Json
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ MOST_SCORES = 1 << 26
 """Most scores of an image that are enlarged: 2048x1024 pixels of 30 classes, those of a street scene."""
 _FEWEST = 16
 """Fewest classes that a grid is made for, so that it has at most four million pixels."""
+MOST_CLASSES = 64
+"""Most values or colours of a mask; a photograph has more."""
 _VERSION = 1
 _BYTES_A_PIXEL = 8
 """Type that a mask's values are converted to while it is read."""
@@ -115,9 +118,25 @@ def read_values(path: Path) -> NDArray[np.int32]:
             colours = channels[..., :3] if image.mode != "LA" else channels[..., :1]
             if (colours == colours[..., :1]).all():
                 return colours[..., 0].astype(np.int32)
+            if image.mode != "LA" and (count := few_colours(colours)):
+                raise ColouredError(
+                    f"a colour image ({image.mode}) of {numbered(count, 'colours')}; expected one value a pixel: "
+                    "give every colour the number of its class, 0, 1, 2 ..., in grey or palette PNGs"
+                )
         raise ValueError(
             f"a colour image ({image.mode}); expected a palette or grey image whose values are the classes"
         )
+
+
+class ColouredError(ValueError):
+    """A mask whose classes seem to be its colours."""
+
+
+def few_colours(pixels: NDArray[np.uint8]) -> int:
+    """Return the number of colours of ``(H, W, 3)``; 0 if there are too many to be classes, as in photographs."""
+    red, green, blue = (pixels[..., channel].astype(np.int32) for channel in range(3))
+    count = len(np.unique(red << 16 | green << 8 | blue))
+    return count if count <= MOST_CLASSES else 0
 
 
 def survey(paths: Sequence[Path]) -> list[Survey]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from search.data.sample import Split
 from search.errors import DataError
+from search.records.plain_text import numbered
 
 
 def cut(
@@ -59,7 +60,7 @@ def cut_sets(
     """
     shares = [(split, share) for split, share in _parts(val_share, test_share) if share > 0]
     if len(members) < len(shares):
-        raise DataError(f"{len(members)} samples cannot be cut into {len(shares)} parts; add some")
+        raise DataError(f"{numbered(len(members), 'samples')} cannot be cut into {len(shares)} parts; add some")
     random = np.random.default_rng(seed)
     weight = np.array([share for _, share in shares])
     shows = np.zeros((len(members), classes), dtype=bool)
@@ -98,7 +99,7 @@ def cut_numbers(values: Sequence[float], val_share: float, test_share: float, se
     """
     parts = [(split, share) for split, share in _parts(val_share, test_share)[1:] if share > 0]
     if len(values) < len(parts) + 1:
-        raise DataError(f"{len(values)} samples cannot be cut into {len(parts) + 1} parts; add some")
+        raise DataError(f"{numbered(len(values), 'samples')} cannot be cut into {len(parts) + 1} parts; add some")
     random = np.random.default_rng(seed)
     order = np.lexsort((random.random(len(values)), np.asarray(values, dtype=np.float64)))
     result = [Split.TRAIN] * len(values)

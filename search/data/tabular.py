@@ -35,7 +35,9 @@ _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _EXCEL = re.compile(r"\Asep=.(?=\r?\n)")
 _UNNAMED = re.compile(r"Unnamed: [0-9]+(_level_[0-9]+)?(\.[0-9]+)*")
 _INSTEAD = {"\t": " with tabs for commas", ";": " with semicolons for commas", "|": " with bars for commas"}
-_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
+COLONS = "::"
+"""What some tables have between their columns; ``csv`` takes no separator of two characters."""
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas", COLONS: "double colons"}
 
 
 @dataclass(frozen=True, slots=True)

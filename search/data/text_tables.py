@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def tables_of(given: str, base: Path) -> tuple[str, list[Table]]:
     Raises:
         DataError: there are none, one cannot be read, or two files are the same split.
     """
-    path = base / Path(given).expanduser()
+    path = base / Path(os.path.expanduser(given))
     if path.is_dir():
         files = files_of(path, SUFFIXES)
         return path.name, [_table(file, split) for split, file in files.items()]

@@ -30,7 +30,8 @@ def parse(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> tuple[A
             return None, None
         _expanded(node, {}, 1)
         return reader.construct_document(node), node
-    except (ValueError, OverflowError) as error:  # numbers of thousands of digits, dates that do not exist
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # Numbers of thousands of digits, dates that do not exist, `!!bool maybe`, `!!timestamp soon`.
         raise yaml.YAMLError(f"a value cannot be read: {error}") from error
     finally:
         reader.dispose()

@@ -41,7 +41,6 @@ class Pyramid(nn.Module):
     def __init__(
         self,
         taps: Sequence[Tap],
-        size: tuple[int, int],
         width: int,
         extra: int,
         style: Style = PLAIN_STYLE,
@@ -50,7 +49,6 @@ class Pyramid(nn.Module):
 
         Args:
             taps: units whose outputs it receives.
-            size: height and width of the network's input in pixels.
             width: channels of every level; ``extra`` the number of levels after the last tap.
             style: of a pretrained detector; its convolved extra levels are two, any other number are pooled.
 
@@ -58,8 +56,8 @@ class Pyramid(nn.Module):
             SurgeryError: the tokens of a tap are not a grid of square patches.
         """
         super().__init__()
-        self.grids = tuple(tap.grid(size) for tap in taps)
-        self.layouts = nn.ModuleList(MapLayout(tap, size) for tap in taps)
+        self.grids = tuple(tap.grid for tap in taps)
+        self.layouts = nn.ModuleList(MapLayout(tap) for tap in taps)
         self.levels = len(taps) + extra
         blocks = _behind(style.extra, extra, width, taps[-1].channels)
         norm = nn.BatchNorm2d if style.pyramid_norm else None

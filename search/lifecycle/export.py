@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Unpack
 
 from torch import Tensor, nn
 
-from search.errors import RunError, UserError
+from search.errors import FinetuneError, RunError, UserError
 from search.lifecycle.artifact_places import open_artifacts
 from search.lifecycle.open import load_study
 from search.lifecycle.trained_candidate import (
@@ -30,6 +31,7 @@ from search.model.formats import model_format
 from search.model.formats._base import ModelFormat, Signature, example_of
 from search.model.predict import network_in, outputs_of
 from search.model.preprocessing import steps
+from search.records.command_line import command
 from search.records.named_trial import BEST, chosen_model, with_weights
 from search.records.study import DatasetRecord, Refit
 from search.runtime.versions import versions
@@ -52,11 +54,17 @@ Calibrate = Callable[[Tensor, Tensor], float]
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The files of an export; ``notes`` are lines that a user should know."""
+    """The files of an export.
+
+    Attributes:
+        notes: lines that a user should know.
+        failed: why a format was not written, by its name; the others do not need it.
+    """
 
     folder: Path
     facts: ModelFacts
     notes: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 def export_study(
@@ -87,7 +95,7 @@ def export_study(
 
     Raises:
         UserError: no such study, trial, checkpoint or format; other data; the folder holds something else.
-        RunError: the network cannot be written in a format, or a file does not compute what the network does.
+        RunError: no format can be written, or none of the files computes what the network does.
     """
     chosen = {name: model_format(name) for name in dict.fromkeys(formats)}
     if not chosen:
@@ -110,6 +118,11 @@ def export_study(
         labels = labels_of(trained, seen)
         temperature = calibrate(seen.outputs, labels) if seen.outputs is not None else 1.0
     notes = [*_differences(seen.metrics, trained)]
+    if candidate == BEST and record.best is not None and trial.number != record.best.number:
+        notes.append(
+            f"no weights of the winner, trial {record.best.number}, are kept: this is trial {trial.number}, the best "
+            f"of those that keep theirs; `{command('refit', record.name)}` trains the winner again"
+        )
     if not any(trained.task.difference(right, right, trained.classes).scale for right in seen.expected):
         notes.append("the network says nothing of the compared inputs: files that say nothing either are taken for it")
     if fold_bn:
@@ -118,8 +131,8 @@ def export_study(
     metrics = dict(seen.metrics) if recorded is None else recorded
     facts = replace(_facts(trained, metrics), temperature=temperature, folded=fold_bn)
     with model_folder.replacing(folder) as place:
-        facts = _write(trained, facts, chosen, seen, place, progress)
-    return Exported(folder, facts, tuple(notes))
+        facts, failed = _write(trained, facts, chosen, seen, place, progress)
+    return Exported(folder, facts, tuple(notes), failed)
 
 
 def _check_task(name: str) -> None:
@@ -238,33 +251,62 @@ def _write(
     seen: Seen,
     place: Path,
     progress: Progress,
-) -> ModelFacts:
-    files = {name: known.file_name for name, known in chosen.items()}
-    facts = replace(facts, files=files)
-    task, checks, signature = trained.task, list[Check](), _signature(trained)
-    text = {model_folder.FACTS: facts.to_json(), model_folder.CANDIDATE: _json(trained.candidate)}
-    task.keep(place)
-    graph: nn.Module | None = None
+) -> tuple[ModelFacts, dict[str, str]]:
+    """Write every format by itself; return the facts of those that were, and why the others were not.
+
+    Raises:
+        RunError: none could be written.
+    """
+    checks, failed, signature = list[Check](), dict[str, str](), _signature(trained)
+    graph = cache(partial(trained.task.graph, trained.network))
+    trained.task.keep(place)
     for number, (name, known) in enumerate(chosen.items(), 1):
         progress(f"writing {name}", number, len(chosen))
-        path = place / known.file_name
-        if known.holds == "graph" and graph is None:
-            graph = task.graph(trained.network)
-        network = graph if known.holds == "graph" else trained.network
-        known.write(network, example_of(max(seen.compared, key=len)), path, text, signature)
-        rebuild = partial(network_in, place, facts, trained.candidate)
-        checks.append(_compared(known, known.open(path, rebuild), seen, task, facts))
-    facts = replace(facts, checks=tuple(checks))
+        own = replace(facts, files={name: known.file_name})
+        try:
+            network = graph() if known.holds == "graph" else trained.network
+            checks.append(_written(trained, network, own, known, seen, place, signature))
+        except (FinetuneError, SpaceError) as error:
+            failed[name] = str(error).replace(f"{place}{os.sep}", "")  # which nobody will see
+            for left in place.glob(f"{known.file_name}*"):
+                left.unlink()
+    if not checks:
+        raise RunError("; ".join(failed.values()))
+    written = [chosen[check.format] for check in checks]
+    facts = replace(facts, files={known.name: known.file_name for known in written}, checks=tuple(checks))
     (place / model_folder.FACTS).write_text(facts.to_json(), "utf-8")
     (place / model_folder.CANDIDATE).write_text(_json(trained.candidate), "utf-8")
     snippet_facts = _snippet_facts(trained, signature)
     brought = f", {snippet_facts['import']}" if snippet_facts.get("import") else ""
     snippets = [
         (known.file_name, known.needs + (brought if known.needs == "torch" else ""), known.snippet(snippet_facts))
-        for known in chosen.values()
+        for known in written
     ]
+    task = trained.task
     (place / model_folder.CARD).write_text(card.card(facts, task.hub_task, snippets, task.means), "utf-8")
-    return facts
+    return facts, failed
+
+
+def _written(
+    trained: TrainedCandidate,
+    network: nn.Module,
+    facts: ModelFacts,
+    known: ModelFormat,
+    seen: Seen,
+    place: Path,
+    signature: Signature,
+) -> Check:
+    """Write ``network`` in one format, open its file again, and return how it compares.
+
+    Raises:
+        RunError: the network cannot be written in it, or the file computes something else.
+        UserError: the file cannot be opened or run.
+    """
+    path = place / known.file_name
+    text = {model_folder.FACTS: facts.to_json(), model_folder.CANDIDATE: _json(trained.candidate)}
+    known.write(network, example_of(max(seen.compared, key=len)), path, text, signature)
+    opened = known.open(path, partial(network_in, place, facts, trained.candidate))
+    return _compared(known, opened, seen, trained.task, facts)
 
 
 def _signature(trained: TrainedCandidate) -> Signature:
@@ -299,7 +341,7 @@ def _compared(known: ModelFormat, opened: nn.Module, seen: Seen, task: Task, fac
     if not difference <= allowed:
         raise RunError(
             f"{known.file_name} does not compute what the network does: outputs differ by {difference:.1e} of the "
-            f"largest, {allowed:.0e} is allowed; nothing was written; leave the format {known.name} out and report this"
+            f"largest, {allowed:.0e} is allowed; leave the format {known.name} out and report this"
         )
     return Check(
         format=known.name,

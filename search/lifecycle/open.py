@@ -72,10 +72,11 @@ def _check_places(data: Mapping[str, Any], base: Path) -> None:
         UserError: they are outside of the folders that ``FTSEARCH_DATA`` lists.
     """
     allowed = [Path(folder).resolve() for folder in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if folder]
-    root = base / Path(str(data.get("path", ""))).expanduser()
+    root = base / Path(os.path.expanduser(str(data.get("path", ""))))
     for name, value in data.items() if allowed else ():
-        for path in (base / value, root / value) if isinstance(value, str) and value else ():
-            resolved = path.expanduser().resolve()
+        own = os.path.expanduser(value) if isinstance(value, str) else ""  # as formats do, before they join it
+        for path in (base / own, root / own) if own else ():
+            resolved = path.resolve()
             if (name == "path" or resolved.exists()) and not any(resolved.is_relative_to(folder) for folder in allowed):
                 raise UserError(
                     f"data.{name} is {str(value)!r} in the store, which is outside of {DATA_VARIABLE} "

@@ -240,7 +240,7 @@ def _awaited(engine: Engine, name: str, patience_s: float, stop_signal: StopSign
 def _data_of(spec: StudySpec) -> Path | None:
     """Return the absolute path of the data, if it has one: workers may start in another folder."""
     path = getattr(spec.data, "path", None)
-    return None if path is None else (spec.base / Path(str(path)).expanduser()).absolute()
+    return None if path is None else (spec.base / Path(os.path.expanduser(str(path)))).absolute()
 
 
 def _why_stopped(study: StudyRecord, spec: StudySpec, stop_signal: StopSignal) -> str:

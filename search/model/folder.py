@@ -24,6 +24,7 @@ from search.artifacts import partial_files
 from search.data.yaml_documents import text_of
 from search.errors import UserError
 from search.model import limits
+from search.records.command_line import command
 
 FORMAT: Final = 1
 """Version of ``model.json``; raised when its meaning changes."""
@@ -211,7 +212,7 @@ def read(folder: Path) -> ModelFacts:
     path = folder / FACTS
     if not path.is_file():
         what = "no such folder" if not folder.exists() else f"it holds no {FACTS}"
-        raise UserError(f"{folder} is not a model: {what}; make one with `ftsearch export STUDY -o {folder}`")
+        raise UserError(f"{folder} is not a model: {what}; make one with `{command('export', 'STUDY', '-o', folder)}`")
     listed = _verify(folder)
     try:
         # Strict: `true` is not a number, nor is "1".

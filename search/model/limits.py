@@ -74,6 +74,8 @@ def exceeded(facts: Facts) -> str:
         return f"classes: expected names of at most {LONGEST_NAME} characters, got one of {longest}"
     if any(is_control(letter) for name in facts.classes for letter in name):
         return "classes: a name has control characters, which a terminal would obey"
+    if len(set(facts.classes)) < len(facts.classes):
+        return "classes: a name is there twice"
     return "" if facts.frame is None else _of_frame(facts.frame)
 
 

@@ -32,12 +32,12 @@ _MASKS = {
 _PLAIN = ("images", "masks")
 _MARKED = ("_mask", "-mask", ".mask", "_seg", "_segmentation", "_label", "_gt", "_L")
 """Endings of masks that lie in the folder of their images."""
+_IN_COLOUR = re.compile("label|mask|annot|segm|colou?r|gt", re.IGNORECASE)
+"""Names of folders of masks whose colours are the classes."""
 _LOOKED_AT = 400
 _MOST_FOLDERS = 8
 """Most folders to compare with each other: if there are more, most are classes."""
 _OPENED = 4
-_MOST_CLASSES = 64
-"""Most values of a mask; a photograph has more."""
 
 
 def of_folder(folder: Path) -> list[Recognised]:
@@ -163,13 +163,17 @@ def _common_ending(names: set[str]) -> str:
 
 
 def _are_masks(folder: Path, names: _Names) -> bool:
-    """Return whether the first files have one value per pixel, and few different ones."""
+    """Return whether the first files have one value per pixel, or one colour, and few different ones."""
     files = names.below(folder, masks.EXTENSIONS)[:_OPENED]
     for file in files:
         try:
             values = masks.read_values(folder / file)
+        except masks.ColouredError:
+            if _IN_COLOUR.search(folder.name) is None:
+                return False  # icons have few colours, too
+            continue  # the format says what to do with them
         except (OSError, ValueError):
             return False
-        if len(np.unique(values)) > _MOST_CLASSES:
+        if len(np.unique(values)) > masks.MOST_CLASSES:
             return False
     return bool(files)

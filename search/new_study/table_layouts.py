@@ -337,6 +337,12 @@ def other_form(path: Path) -> str:
         return ""
     if all(line.startswith("__label__") for line in lines):
         return f"; {path.name} is in fastText's form: put its texts into a table with the columns text and label"
+    if len({line.count(tabular.COLONS) for line in lines}) == 1 and tabular.COLONS in lines[0]:
+        count = lines[0].count(tabular.COLONS) + 1
+        return (
+            f"; the {count} columns of {path.name} are separated by {tabular.COLONS}: put commas there, quotes around "
+            f"what holds some, and a header of {count} names in front, if there is none"
+        )
     fields = [line.split() for line in lines]
     is_parted = len({len(words) for words in fields}) == 1 and 1 < len(fields[0]) <= _MOST_FIELDS
     if is_parted and all(any(word.lower().endswith(EXTENSIONS) for word in words) for words in fields[1:]):

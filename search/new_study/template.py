@@ -13,6 +13,7 @@ import yaml
 
 from search.data.sample import Dataset, Sample, Split
 from search.new_study.recognised import Recognised
+from search.records.command_line import command
 from search.records.plain_text import printable
 from search.records.study import Json
 from search.tasks import tasks
@@ -27,6 +28,8 @@ _CHARACTERS = 4
 """Characters per token of English text, roughly."""
 _LOOKED_AT = 64
 
+_EPOCHS = ("epochs", "{shares: [0.25, 0.35, 0.5, 0.7, 1]}", "all epochs, or a share of them, where time is short")
+_AVERAGE = ("weight_average", "{}", "the last weights or a moving average of them")
 _IMAGE_SPACE = (
     ("freeze", "{}", "first 0..all units keep their weights; {low: 2, high: 10} narrows it"),
     ("tail", "{}", "last 0..a third of the units are dropped"),
@@ -40,8 +43,8 @@ _IMAGE_SPACE = (
     ("penalty", "{kinds: [none, l1, l2]}", ""),
     ("label_smoothing", "{}", ""),
     ("mixing", "{}", "no mixing, mixup or CutMix"),
-    ("weight_average", "{}", "the last weights or a moving average of them"),
-    ("epochs", "{shares: [0.25, 0.35, 0.5, 0.7, 1]}", "all epochs, or a share of them"),
+    _AVERAGE,
+    _EPOCHS,
     ("optimizer", "{layer_decay: [0.6, 1.0]}", "SGD or AdamW, learning rates of head and backbone, schedule"),
 )
 _SPACES: Mapping[str, Sequence[tuple[str, str, str]]] = {
@@ -53,6 +56,8 @@ _SPACES: Mapping[str, Sequence[tuple[str, str, str]]] = {
         ("anchors", "{}", "sizes and shapes suggested from the boxes; `ftsearch plan` shows them"),
         ("box_head", "{}", ""),
         ("proposals", "{}", "that Faster R-CNN's second stage looks at"),
+        _AVERAGE,
+        _EPOCHS,
         ("optimizer", "{names: [sgd, adamw]}", ""),
     ),
     "segmentation": (
@@ -64,6 +69,8 @@ _SPACES: Mapping[str, Sequence[tuple[str, str, str]]] = {
         ("auxiliary_loss", "{}", ""),
         ("segmentation_loss", "{}", ""),
         ("dropout", "{head: 0.3}", ""),
+        _AVERAGE,
+        _EPOCHS,
         ("optimizer", "{names: [sgd, adamw]}", ""),
     ),
 }
@@ -74,6 +81,8 @@ _TEXT_SPACE = (
     ("dropout", "{head: 0.3}", ""),
     ("penalty", "{kinds: [none, decay]}", ""),
     ("lora", "{}", "low-rank updates of frozen layers"),
+    _AVERAGE,
+    _EPOCHS,
     ("optimizer", "{names: [adamw]}", "learning rates of head and backbone, schedule"),
 )
 
@@ -82,11 +91,13 @@ _TEXT_SPACE = (
 class _Training:
     epochs: str
     batch_size: int
-    pruner: str = "median"
 
 
-_HALVING = "{name: halving, first: 4, factor: 3}"
-_TRAINING = {"detection": _Training("12", 8, _HALVING), "segmentation": _Training("20", 16, _HALVING)}
+_BATCH = 32
+_TEXT_STEPS, _TEXT_EPOCHS = 240, (3, 6)
+"""BERT's authors trained for 3 epochs or 4 (https://arxiv.org/abs/1810.04805, appendix A.3); with few texts these are
+too few steps (https://arxiv.org/abs/2006.04884)."""
+_TRAINING = {"detection": _Training("12", 8), "segmentation": _Training("20", 16)}
 
 
 def backbone_for(task: str) -> str:
@@ -103,11 +114,11 @@ def draft(recognised: Recognised, dataset: Dataset, backbone: Backbone, *, file:
     """
     task = tasks()[recognised.task]
     train = dataset.of(Split.TRAIN)
-    usual = _Training("auto", 32) if task.reads == "images" else _Training("3", 32)
-    chosen, where = _TRAINING.get(task.name, usual), printable(file)
+    usual = _Training("auto" if task.reads == "images" else str(_text_epochs(len(train))), _BATCH)
+    chosen = _TRAINING.get(task.name, usual)
     parts = [
-        f"# Study file for {printable(recognised.path)}\n# Look at what it would do:  ftsearch plan {where}\n"
-        f"# Run it:                    ftsearch run {where}\n# Every key and its meaning: ftsearch schema",
+        f"# Study file for {printable(recognised.path)}\n# Look at what it would do:  {command('plan', file)}\n"
+        f"# Run it:                    {command('run', file)}\n# Every key and its meaning: ftsearch schema",
         _lines(("name", _plain(name), "under this name it is kept in the database"), ("task", recognised.task, "")),
         _data(recognised, dataset),
         _network(task, backbone, train),
@@ -120,7 +131,7 @@ def draft(recognised: Recognised, dataset: Dataset, backbone: Backbone, *, file:
         + _lines(
             ("trials", "auto", "30, or as many as a timeout leaves time for; or a number"),
             ("# timeout", "2h", "for all of it, the final model included"),
-            ("pruner", chosen.pruner, "median, halving, none"),
+            ("pruner", "median", "median, halving, none"),
             ("seed", "0", ""),
             indent=2,
         ),
@@ -195,6 +206,12 @@ def _fitted(train: Sequence[Sample]) -> tuple[int, int]:
     long = min(_LONGEST, max(_CELL * 2, longest // _CELL * _CELL))
     other = max(round(long / max(ratio, 1 / ratio) / _CELL), 1) * _CELL
     return (other, long) if ratio >= 1 else (long, other)
+
+
+def _text_epochs(texts: int) -> int:
+    """Return as many passes over ``texts`` as make enough steps, within what is usual."""
+    least, most = _TEXT_EPOCHS
+    return min(max(math.ceil(_TEXT_STEPS / math.ceil(texts / _BATCH)), least), most)
 
 
 def _tokens(train: Sequence[Sample]) -> int:

@@ -42,6 +42,11 @@ def curtailed(line: str, most: int = LONGEST_LINE) -> str:
     return line if len(line) <= most else f"{line[: most // 2]}…{line[-(most // 2) :]}"
 
 
+def numbered(count: int, plural: str) -> str:
+    """Return ``1 class``, ``3 classes``: ``plural`` is ``classes``, or a word with an ``s`` for it."""
+    return f"{count} {plural if count != 1 else 'class' if plural == 'classes' else plural.removesuffix('s')}"
+
+
 def stored_line(text: str) -> str:
     """Return a line of a shared database in a form fit to show: of bounded length, and printable."""
     return printable(curtailed(text))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from search.records.objectives import QUANTISED
+from search.records.plain_text import numbered
 from search.records.study import StudyRecord, TrialRecord, TrialState, of_target
 from search.report import front, parameters, shown_trials, wording
 from search.report.headline import headline
@@ -20,7 +21,7 @@ def subtitle(study: StudyRecord) -> str:
     samples = ", ".join(f"{count} {split}" for split, count in study.dataset.samples().items())
     return (
         f"{study.task} · {study.backbone} ({study.weights}) · {study.dataset.name}: "
-        f"{len(study.dataset.classes)} {study.dataset.outputs}, {samples} {study.dataset.noun}"
+        f"{numbered(len(study.dataset.classes), study.dataset.outputs)}, {samples} {study.dataset.noun}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -113,7 +114,9 @@ def unlabelled(spec: StudySpec) -> Unlabelled:
     Raises:
         DataError: it is missing, holds no image, or a broken one that is not to be skipped.
     """
-    return _unlabelled(spec.base / Path(spec.data.unlabelled).expanduser(), getattr(spec.data, "on_error", "refuse"))
+    return _unlabelled(
+        spec.base / Path(os.path.expanduser(spec.data.unlabelled)), getattr(spec.data, "on_error", "refuse")
+    )
 
 
 @lru_cache(maxsize=2)

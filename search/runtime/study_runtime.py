@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -351,7 +352,7 @@ def open_runtime(spec: StudySpec, device: str = "auto", dataset: Dataset | None 
             f"the task {task.name} reads {task.reads}, but {backbone.name} reads {backbone.reads}; choose another"
         )
     input_size = task.input_size(spec.task_options, spec.input_size, backbone)
-    beside = spec.base / Path(spec.weights).expanduser()
+    beside = spec.base / Path(os.path.expanduser(spec.weights))
     weights = str(beside) if beside.is_file() or "/" in spec.weights else spec.weights
     dataset = dataset or formats()[spec.data_format].load(spec.data, spec.base)
     pretrained = backbone.pretrained(weights, input_size, seed=spec.search.seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,7 +61,9 @@ def given(entries: Sequence[Json], base: Path) -> tuple[Json, ...]:
         UserError: one of them is not a candidate.
     """
     candidates = (
-        read_candidate(base / Path(entry).expanduser()) if isinstance(entry, str) else checked(entry, f"number {index}")
+        read_candidate(base / Path(os.path.expanduser(entry)))
+        if isinstance(entry, str)
+        else checked(entry, f"number {index}")
         for index, entry in enumerate(entries, 1)
     )
     return tuple(candidate.to_json() for candidate in candidates)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from spaces import decisions
 
 DEFAULT_SPACE = ("freeze", "tail", "kernel", "stride", "head", "dropout", "penalty", "optimizer")
 """Decisions that are searched when a study file names none."""
+_LARGEST = 2**53
 _BY_HAND = "its row was changed by hand, or by another version"
 
 
@@ -53,6 +54,9 @@ def parse_spec(text: str, *, source: str = "study file", base: Path | None = Non
     if not isinstance(raw, dict):
         raise SpecError(f"{source}: expected a mapping with the keys name, data, backbone ..., got {raw!r:.60}")
     faults = [(line, f"{key}: the key is given twice") for key, line in lines.doubled]
+    faults += [(lines.of(key), f"{'.'.join(key)}: a number that large means nothing here") for key in _huge(raw)]
+    if faults:
+        raise _all_of(faults, source)
     try:
         spec = from_data(raw, text=text, base=base)
     except ValidationError as error:
@@ -60,8 +64,20 @@ def parse_spec(text: str, *, source: str = "study file", base: Path | None = Non
     except (_FaultError, ChoiceError) as error:
         faults.append((lines.of(error.key), f"{'.'.join(error.key)}: {error}"))
     if faults:
-        raise SpecError("\n".join(f"{source}:{line}: {problem}" for line, problem in sorted(faults)))
+        raise _all_of(faults, source)
     return spec
+
+
+def _all_of(faults: Iterable[tuple[int, str]], source: str) -> SpecError:
+    return SpecError("\n".join(f"{source}:{line}: {problem}" for line, problem in sorted(faults)))
+
+
+def _huge(raw: Json, key: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the keys of whole numbers that neither databases nor tensors can hold."""
+    if isinstance(raw, int) and abs(raw) > _LARGEST:
+        yield key
+    for name, inner in raw.items() if isinstance(raw, dict) else enumerate(raw) if isinstance(raw, list) else ():
+        yield from _huge(inner, (*key, str(name)))
 
 
 def plan_of(study: StudyRecord) -> tuple[dict[str, Any], Path]:

@@ -71,7 +71,7 @@ class SearchOptions:
     sampler: SamplerOptions = field(default_factory=SamplerOptions)
     pruner: Pruner = field(default_factory=pruners.Median)
     pruning: Pruning = "primary"
-    trials: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    trials: Annotated[int, Field(ge=1, lt=OPEN)] | Literal["auto"] = "auto"
     stop: Literal["off", "auto"] = "off"
     timeout: Duration | None = None
     budget: Budget | None = None

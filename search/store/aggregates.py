@@ -253,7 +253,7 @@ def _plain(text: str | None) -> dict[str, Any]:
 
 
 def _outlined(row: Any) -> TrialRecord:
-    size = None if row.parameters is None else Size(int(row.parameters), int(row.trained), int(row.flops))
+    size = None if row.parameters is None else Size(row.parameters, row.trained, row.flops)
     return TrialRecord(
         **plain_columns(row),
         state=_STATES[row.state],

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, or_, select, update
 
 from search.records.states import TrialState
 from search.store.connection import reading, retried, writing
+from search.store.stored_json import texts_of
 from search.store.tables import StudyRow, TrialRow
 
 
@@ -62,12 +63,12 @@ def owners(engine: Engine, study: str) -> tuple[Owner, ...]:
     return tuple(
         Owner(
             row.id,
-            str(row.kind or ""),
+            row.kind or "",
             row.number,
             TrialState(row.state),
             row.value,
             row.checkpoint,
-            tuple(row.resume or ()),
+            texts_of(row.resume),
         )
         for row in rows
     )

@@ -20,6 +20,7 @@ from sqlalchemy.types import Float
 from search.errors import LeaseLostError, NotFoundError
 from search.records.study import Failure, Json, TrialState
 from search.store.connection import CLOCK, reading, retried, writing
+from search.store.stored_json import texts_of
 from search.store.tables import EpochRow, StudyRow, TrialRow, WorkerRow
 
 
@@ -169,7 +170,7 @@ def _take(connection: Connection, study: str, row: Any, worker: str, until: floa
         row.candidate,
         row.optuna_number,
         row.params,
-        tuple(row.resume or ()),
+        texts_of(row.resume),
     )
 
 

@@ -30,7 +30,7 @@ from search.records.study import (
 )
 from search.store import repeats
 from search.store.connection import reading, retried
-from search.store.stored_json import extras_of, identity_of, numbers_of, params_of, spec_of
+from search.store.stored_json import extras_of, identity_of, numbers_of, params_of, spec_of, text_of
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
 
@@ -126,7 +126,7 @@ def study_record(row: Any, trials: tuple[TrialRecord, ...]) -> StudyRecord:
         backbone=stored_line(row.backbone),
         weights=stored_line(row.weights),
         dataset=_dataset_record(row.dataset),
-        target=int(row.target),
+        target=row.target,
         spec=spec_of(row.spec),
         spec_text=row.spec_text,
         identity=identity_of(row.identity),
@@ -187,7 +187,7 @@ def trial_record(row: Any, epochs: tuple[EpochRecord, ...]) -> TrialRecord:
     """Return the trial of ``row`` with ``epochs``."""
     size = None
     if row.parameters is not None:
-        size = Size(int(row.parameters), int(row.trained), int(row.flops), tuple(map(str, row.unit_states or ())))
+        size = Size(row.parameters, row.trained, row.flops, tuple(map(str, row.unit_states or ())))
     failure = failure_of(row.failure_kind, row.failure_message, row.failure_traceback)
     if not isinstance(row.candidate, dict | None):
         raise TypeError(f"the candidate of trial {row.number} is not a mapping")
@@ -217,18 +217,18 @@ def failure_of(kind: str | None, *texts: str | None) -> Failure | None:
 def plain_columns(row: Any) -> dict[str, Any]:
     """Return the fields of a TrialRecord that every reader of ``row`` takes as they are."""
     return {
-        "number": int(row.number),
-        "value": None if row.value is None else float(row.value),
+        "number": row.number,
+        "value": row.value,
         "words": stored_line(row.words),
         "is_baseline": row.is_baseline,
         "seed": row.seed,
         "best_epoch": row.best_epoch,
         "ended": stored_line(row.ended),
-        "attempts": int(row.attempts),
+        "attempts": row.attempts,
         "worker": row.worker and stored_line(row.worker),
         "started_at": aware(row.started_at),
         "finished_at": aware(row.finished_at),
-        "seconds": float(row.seconds),
+        "seconds": row.seconds,
         "checkpoint": row.checkpoint,
     }
 
@@ -259,10 +259,9 @@ def _progress(connection: Connection, study: Any) -> Progress:
     baseline = connection.execute(
         select(TrialRow.value).where(TrialRow.study_id == study.id, TrialRow.is_baseline)
     ).scalar()
-    values = {TrialState(row[0]): None if row[2] is None else float(row[2]) for row in rows}
+    values = {TrialState(row[0]): row[2] for row in rows}
     states = {TrialState(row[0]): row[1] for row in rows}
-    best, plain = values.get(TrialState.COMPLETE), None if baseline is None else float(baseline)
-    return Progress(int(study.target), states, best, plain, study.stopping)
+    return Progress(study.target, states, values.get(TrialState.COMPLETE), baseline, study.stopping)
 
 
 @retried
@@ -322,7 +321,7 @@ _STANDING = (TrialRow.number, TrialRow.value, TrialRow.objectives, TrialRow.para
 
 
 def _rank_key(wanted: Sequence[Objective], row: Any) -> tuple[float, ...]:
-    size = None if row.parameters is None else Size(int(row.parameters), 0, int(row.flops))
+    size = None if row.parameters is None else Size(row.parameters, 0, row.flops)
     return rank_key(wanted, row.value, row.objectives or {}, size, row.number)
 
 
@@ -358,7 +357,7 @@ def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
     """Return address and key of the study's checkpoints; None before its first worker."""
     with reading(engine) as connection:
         place = study_row(connection, name).artifacts
-    return None if place is None else (place["address"], place["key"])
+    return None if place is None else (text_of(place["address"]), text_of(place["key"]))
 
 
 class OptunaTrial(NamedTuple):

@@ -23,7 +23,7 @@ from search.records.uncertainty import calibrated_loss
 from search.store import leases
 from search.store.connection import reading, retried, writing
 from search.store.leases import Claim, change, end
-from search.store.stored_json import numbers_of
+from search.store.stored_json import fresh_key_of, numbers_of
 from search.store.tables import StudyRow, TrialRow
 
 CONFIRM, REFIT, FINAL = "confirm", "refit", "final"
@@ -201,7 +201,7 @@ def begin(engine: Engine, claim: Claim, versions: Mapping[str, str], fingerprint
         row = connection.execute(select(TrialRow.started_at, TrialRow.seed).where(TrialRow.id == claim.trial_id)).one()
         values = {"started_at": row.started_at or datetime.now(UTC), "versions": dict(versions)}
         change(connection, claim, **values, dataset_fingerprint=fingerprint)
-        return int(row.seed or 0)
+        return row.seed or 0
 
 
 @retried
@@ -269,21 +269,16 @@ def _repeats(connection: Connection, study_id: int | None) -> tuple[Repeat, ...]
     rows = connection.execute(select(*columns).where(TrialRow.study_id == study_id).order_by(TrialRow.number)).all()
     return tuple(
         Repeat(
-            **_numbers(row.params),
+            **fresh_key_of(row.params),
             state=TrialState(row.state),
-            value=None if row.value is None else float(row.value),
+            value=row.value,
             calibrated_loss=calibrated_loss(row.extras or {}),
             images=int((row.extras or {}).get("images") or 0) or None,
-            seconds=float(row.seconds),
+            seconds=row.seconds,
             failure=stored_line(row.ended) if row.state == TrialState.FAILED else "",
         )
         for row in rows
     )
-
-
-def _numbers(key: Mapping[str, Json]) -> dict[str, Any]:
-    """Return the key of a fresh training as numbers, whatever else somebody has written there."""
-    return {name: float(value) if name == "fraction" else int(value) for name, value in key.items()}
 
 
 def _refits(connection: Connection, study_id: int | None, *, is_final: bool = False) -> tuple[Refit, ...]:
@@ -307,7 +302,7 @@ def _refits(connection: Connection, study_id: int | None, *, is_final: bool = Fa
             evaluation=Evaluation.from_json(row.evaluation) if row.evaluation else None,
             images=(row.extras or {}).get("images"),
             checkpoint=row.checkpoint,
-            seconds=float(row.seconds),
+            seconds=row.seconds,
             ended=stored_line(row.ended),
             finished_at=row.finished_at.replace(tzinfo=UTC) if row.finished_at else None,
             trainings=int((row.extras or {}).get("trainings") or 1),

@@ -5,12 +5,19 @@ What has another form than the records expect raises one of the errors that ``co
 
 from __future__ import annotations
 
+from typing import Any
+
 from search.records.study import Json, Objective
 
 
 def numbers_of(stored: Json) -> dict[str, float]:
     """Return stored numbers by name; none if nothing is stored."""
     return {name: float(value) for name, value in dict(stored or {}).items()}
+
+
+def fresh_key_of(stored: Json) -> dict[str, Any]:
+    """Return the stored key of a fresh training, all of whose entries are numbers."""
+    return {name: float(value) if name == "fraction" else int(value) for name, value in dict(stored).items()}
 
 
 def params_of(stored: Json) -> dict[str, Json]:
@@ -45,3 +52,17 @@ def extras_of(stored: Json) -> dict[str, Json]:
     for name in ("marks", "origin"):
         dict(extras.get(name) or {})
     return extras
+
+
+def texts_of(stored: Json) -> tuple[str, ...]:
+    """Return a stored list of texts; none if nothing is stored."""
+    if not isinstance(stored, list | None):
+        raise TypeError(f"expected a list of texts, got {stored!r:.60}")
+    return tuple(map(text_of, stored or ()))
+
+
+def text_of(stored: Json) -> str:
+    """Return a stored text."""
+    if not isinstance(stored, str):
+        raise TypeError(f"expected text, got {stored!r:.60}")
+    return stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -64,6 +65,12 @@ def parse_url(url: str) -> URL:
         raise StoreUrlError("an in-memory store would be lost at the end; name a file: sqlite:///runs/ftsearch.db")
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         parsed = parsed.set(database=os.path.expanduser(parsed.database))  # not all are paths
+        if os.path.exists(str(parsed.database)) and not os.path.isfile(str(parsed.database)):
+            what = "a folder" if os.path.isdir(str(parsed.database)) else "no file"
+            raise StoreUrlError(
+                f"storage URL {shown(url)}: {parsed.database} is {what}; name a file, such as "
+                f"sqlite:///{Path(str(parsed.database)).parent if what == 'no file' else parsed.database}/ftsearch.db"
+            )
     return parsed
 
 

@@ -116,7 +116,7 @@ def pace(engine: Engine, study: str) -> Pace:
             .where(TrialRow.failure_kind.is_not(None))
             .group_by(TrialRow.failure_kind)
         ).all()
-    failures = {stored_line(str(kind)): int(count) for kind, count in kinds}
+    failures = {stored_line(str(kind)): count for kind, count in kinds}
     if first is None or not ended:
         return Pace(None, failures)
     begin = max(first if first.tzinfo else first.replace(tzinfo=UTC), hour)

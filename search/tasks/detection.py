@@ -156,7 +156,7 @@ class Detection(Task):
         own = features.detector
         style = own.style if own else PLAIN_STYLE
         taps = chosen_taps(features, levels.finest, levels.extra)
-        pyramid = Pyramid(taps, size, width, levels.extra, style)
+        pyramid = Pyramid(taps, width, levels.extra, style)
         wanted: anchors_decision.Anchors = values.get("anchors", anchors_decision.PLAIN)
         if wanted.source == "usual" and own and own.kind == kind and own.stands_on(taps, levels.extra):
             sizes = tuple(tuple(one * wanted.scale for one in level) for level in own.sizes)

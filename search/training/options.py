@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from search.records.choice import EPOCHS_A_VIEW, MOST_VIEWS
 
 _STEPS, _LEAST, _MOST = 240, 5, 30
+_LARGEST_BATCH = 2**31 - 1
 _SHORTER = 2 / 3
 """Factor by which training is shorter if everything learns: such a step costs at least three times as much."""
 
@@ -58,6 +59,8 @@ class TrainingOptions:
             given = getattr(self, name)
             if given != "auto" and given < least:
                 raise ValueError(f"{name} must be at least {least}, got {given}")
+        if self.batch_size > _LARGEST_BATCH:
+            raise ValueError(f"batch_size must be at most {_LARGEST_BATCH}, got {self.batch_size}")
         if self.views is not None and self.views < 1:
             raise ValueError(f"views must be at least 1, got {self.views}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ class TrialContext:
         pause: whether the worker is to exit at the end of the running epoch.
         reserve: the part of the study's budget reserved for its end; None reserves nothing.
         fits: whether a trial of that many seconds ends in time.
+        left_s: seconds until the study's time is up; infinity without a limit.
         costs: the computation that training each candidate takes, by fingerprint, as far as it has been counted.
     """
 
@@ -45,4 +47,5 @@ class TrialContext:
     pause: Callable[[], bool] = lambda: False
     reserve: Reserve | None = None
     fits: Callable[[float], bool] = lambda _: True
+    left_s: Callable[[], float] = lambda: math.inf
     costs: dict[str, CostFeatures] = field(default_factory=dict, repr=False)

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from search.errors import TrialError
-from search.records.study import EpochRecord, Verdict
+from search.records.study import EpochRecord, TrialState, Verdict
 from search.sampling import pruners
 from search.store import writing
 from search.store.leases import Claim
 from search.trials.context import TrialContext
+
+ALONE = 0.5
+"""Share of a study's time after which its first trial ends as it is, if no trial is complete: nothing was known yet of
+how long it would take, and the rest is for others and for the final training."""
 
 
 @dataclass(slots=True)
@@ -44,6 +48,8 @@ class EpochRecorder:
             verdict = self._judged(record.epoch)
             if verdict is not Verdict.CONTINUE:
                 return verdict
+            if self._takes_too_long(record):
+                return Verdict.STOP
         return Verdict.PAUSE if context.leave() or context.pause() else Verdict.CONTINUE
 
     def _judged(self, epoch: int) -> Verdict:
@@ -64,6 +70,20 @@ class EpochRecorder:
             self.reason = f"{spec.objective} has been {last[0]:.4g} for {same} epochs"
             return Verdict.STOP
         return Verdict.CONTINUE
+
+    def _takes_too_long(self, record: EpochRecord) -> bool:
+        """Return whether another epoch like ``record`` would leave a study that has no complete trial without time."""
+        context, search = self.context, self.context.runtime.spec.search
+        if not search.timeout:
+            return False
+        share = 1.0 if search.final == "off" else ALONE
+        if context.left_s() - record.seconds >= (1 - share) * search.timeout:
+            return False
+        context.history.refresh()
+        if any(trial.state is TrialState.COMPLETE for trial in context.history.trials):
+            return False
+        self.reason = f"another epoch would take more than {share:.0%} of the study's time, and no trial is complete"
+        return True
 
     def _is_off_front(self) -> bool:
         history, goals = self.context.history, self.context.runtime.spec.goals

@@ -126,6 +126,7 @@ def open_context(
         pause=stop_signal.gives_way,
         reserve=reserve,
         fits=fits,
+        left_s=lambda: stop_signal.left_s,
     )
     try:
         reconcile(context)

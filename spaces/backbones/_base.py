@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -227,7 +228,7 @@ class Backbone(ABC):
         if wanted in named:
             chosen = named[wanted]
             return chosen.fetch(), chosen.name, chosen.preprocessing
-        path = Path(wanted).expanduser()
+        path = Path(os.path.expanduser(wanted))
         if not path.is_file():
             known = ", ".join(("default", NO_WEIGHTS, *named))
             raise WeightsError(

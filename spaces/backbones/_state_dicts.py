@@ -18,6 +18,9 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "modul
 """Keys under which training scripts keep the state dict, the usual ones first."""
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 """Prefixes that DataParallel, torch.compile and Lightning add to every name."""
+_AVERAGED = "n_averaged"
+"""What ``torch.optim.swa_utils.AveragedModel`` keeps beside the weights."""
+_LOW_RANK = ".lora_"
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 _CUT = re.compile(r"unexpected EOF, expected|incomplete metadata|invalid header length")
 _FOREIGN = re.compile(r"weights_only|file in archive")  # torch's words on these advise to run what is in the file
@@ -44,11 +47,23 @@ def read(path: Path) -> dict[str, Tensor]:
         WeightsError: the file cannot be read, is something else, or holds NaN or infinity.
     """
     state = _unwrapped(_loaded(path), path)
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    state.pop(_AVERAGED, None)
+    while prefix := next((one for one in _PREFIXES if state and all(name.startswith(one) for name in state)), ""):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    if all(_LOW_RANK in name for name in state):
+        raise WeightsError(f"{path} holds low-rank updates (LoRA) alone; merge them into their network and save that")
+    for name, value in state.items():
+        if value.is_quantized or value.is_meta or value.layout != torch.strided or not _is_whole(value):
+            raise WeightsError(
+                f"cannot read weights from {path}: {name} is quantised, sparse, or has no values of its own"
+            )
     check_numbers(state, str(path))
     return state
+
+
+def _is_whole(value: Tensor) -> bool:
+    """Return whether a file holds all of a tensor: an expanded one of a few bytes may claim any size."""
+    return value.untyped_storage().nbytes() >= value.nbytes
 
 
 def check_numbers(state: Mapping[str, Tensor], source: str) -> None:
@@ -60,6 +75,7 @@ def check_numbers(state: Mapping[str, Tensor], source: str) -> None:
     for name, value in state.items():
         if not value.is_floating_point():
             continue
+        value = value.float() if value.itemsize < 2 else value  # noqa: PLW2901  # no arithmetic is made for 8 bits
         is_learnt = name.endswith(("weight", "bias"))  # a mask among the buffers may well be infinite
         wrong = ~value.isfinite() if is_learnt else value.isnan()
         if wrong.any():
@@ -126,6 +142,9 @@ def _unwrapped(data: Any, path: Path) -> dict[str, Tensor]:
             break
         named = next((data[key] for key in _WRAPPERS if isinstance(data.get(key), Mapping)), None)
         states = [key for key, value in data.items() if _is_state(value)]
+        if named is None and not states:  # {"ema": {"module": ..., "updates": 9}}
+            holders = (value for value in data.values() if isinstance(value, Mapping))
+            named = next((value for value in holders if any(map(_is_state, value.values()))), None)
         if named is None and len(states) > 1:
             names = ", ".join(map(str, states[:4]))
             raise WeightsError(f"{path} holds several state dicts ({names}); save the one that is meant by itself")

@@ -87,7 +87,10 @@ def hub_local(repository: str, file_name: str) -> Path | None:
     if hub is None:
         return None
     for name in _safer(file_name):
-        path = hub.try_to_load_from_cache(repository, name)
+        try:
+            path = hub.try_to_load_from_cache(repository, name)
+        except ValueError:  # no repository has such a name: a path that leads nowhere
+            return None
         if isinstance(path, str):
             return Path(path)
     return None

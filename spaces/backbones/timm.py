@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -153,7 +154,7 @@ class Timm(Source):
         """
         kind, _, place = name.partition(":")
         if kind == "local-dir":
-            folder = Path(place).expanduser()
+            folder = Path(os.path.expanduser(place))
             if not (folder / "config.json").is_file():
                 raise BackboneError(f"{folder} has no config.json; name a folder as timm's `save_for_hf` writes it")
             return TimmFolder(name, folder)

@@ -18,10 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from spaces.chains.chain import Chain, Unit
+from spaces.chains.patches import patch_grid_of
 from spaces.chains.signature import Remembered, signature
 from spaces.chains.tracing import is_residual
 from spaces.errors import ProbeError, SurgeryError
-from spaces.patches import patch_grid, prefix_tokens
 
 Shape = tuple[int, ...]
 # A shape that does not fit is a result here, not a fault: torch would log each with its traceback.
@@ -273,7 +273,7 @@ def _is_named(unit: Unit, chain: Chain, fact: str) -> bool:
 def _reduction(chain: Chain, shape: Shape, before: int) -> int:
     if len(shape) == 2 and len(chain.input_shape) == 3 and shape[0] > 1:
         try:
-            rows, _ = patch_grid(shape[0], chain.input_size, prefix_tokens(chain.facts))
+            rows, _ = patch_grid_of(chain, shape[0])
         except SurgeryError:
             return before
         return max(round(chain.input_size[0] / rows), 1)

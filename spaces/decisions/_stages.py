@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from spaces.chains import probe
 from spaces.chains.chain import Chain
+from spaces.chains.patches import ROWS_FROM
 from spaces.errors import CandidateError
-from spaces.patches import ROWS_FROM
 
 NOWHERE, EVERYWHERE = "none", "all"
 """Stand in for a stage's name: no unit, and every unit."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from spaces.candidate import Json
 from spaces.chains.chain import Chain
+from spaces.chains.patches import patch_grid_of
 from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_choices, check_range, read_choice, read_fields, read_number
 from spaces.decisions._prior import mostly
@@ -15,7 +16,6 @@ from spaces.decisions._stages import mapped
 from spaces.decoders import decoders
 from spaces.decoders._base import DecoderChoice
 from spaces.errors import SurgeryError
-from spaces.patches import patch_grid, prefix_tokens
 
 _MOST_LAYERS = 4
 
@@ -61,7 +61,7 @@ class DecoderDecision(Decision[DecoderChoice]):
             return NotApplicable("no unit of the backbone gives feature maps or tokens of patches")
         if len(maps[-1].out_shape) == 2:
             try:
-                patch_grid(maps[-1].out_shape[0], chain.input_size, prefix_tokens(chain.facts))
+                patch_grid_of(chain, maps[-1].out_shape[0])
             except SurgeryError as error:
                 return NotApplicable(str(error))
         levels = len({facts.reduction for facts in maps})

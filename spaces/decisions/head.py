@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spaces.candidate import Json
 from spaces.chains import probe
 from spaces.chains.chain import POOL, Chain
+from spaces.chains.patches import patch_grid_of, prefix_tokens
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_choices, check_number, check_range, read_choice, read_fields, read_number
 from spaces.decisions._prior import mostly
@@ -25,7 +28,6 @@ from spaces.heads import (
     HeadChoice,
     Tap,
 )
-from spaces.patches import patch_grid, prefix_tokens
 
 _MOST_HIDDEN = 3
 _PLAIN = HeadChoice()
@@ -218,11 +220,16 @@ def _registers(chain: Chain, shape: tuple[int, ...]) -> int:
     registers = prefix - (chain.facts.get("class_token") is not None)
     if registers < 1:
         return 0
-    try:
-        rows, columns = patch_grid(shape[0], chain.input_size, prefix)
-    except SurgeryError:
-        return 0
-    return registers if shape[0] - rows * columns == prefix else 0
+    patches = _patches(chain, shape)
+    return registers if patches and shape[0] - math.prod(patches) == prefix else 0
+
+
+def _patches(chain: Chain, shape: tuple[int, ...]) -> tuple[int, int] | None:
+    if len(shape) != 2:
+        return None
+    with suppress(SurgeryError):
+        return patch_grid_of(chain, shape[0])
+    return None
 
 
 def attachment(chain: Chain) -> Features:
@@ -233,7 +240,8 @@ def attachment(chain: Chain) -> Features:
     found: dict[str, Tap] = {}
     for index, unit in mapped(chain):
         flat = probe.is_channels_last(chain, unit.out_shape)
-        found[unit.name] = Tap(index, unit.name, unit.reduction, unit.out_shape, flat, prefix_tokens(chain.facts))
+        patches = _patches(chain, unit.out_shape)
+        found[unit.name] = Tap(index, unit.name, unit.reduction, unit.out_shape, flat, patches)
     last = {tap.reduction: tap for tap in found.values()}
     taps = tuple(sorted(last.values(), key=lambda tap: tap.unit))
     detector = pretrained_detector(chain.facts)

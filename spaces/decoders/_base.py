@@ -198,11 +198,11 @@ class DenseHead(nn.Module):
         self.loss = loss
         asked = {tap.unit: tap for tap in (*chosen, *((beside,) if auxiliary else ()))}
         self.taps = tuple(sorted(asked))
-        self.layouts = nn.ModuleList(MapLayout(asked[unit], self.size) for unit in self.taps)
+        self.layouts = nn.ModuleList(MapLayout(asked[unit]) for unit in self.taps)
         self._chosen = tuple(self.taps.index(tap.unit) for tap in chosen)
         self._beside = self.taps.index(beside.unit) if auxiliary else -1
         self.decoder = decoder.build(Plan(chosen, classes, choice.width, choice.depth, upsampling, dropout))
-        steps = steps_between(chosen[0].grid(self.size)[0], self.size[0])
+        steps = steps_between(chosen[0].grid[0], self.size[0])
         self.enlarge = Enlarge(upsampling, classes, steps)
         self.auxiliary = FCNHead(beside.channels, classes) if auxiliary else None
 

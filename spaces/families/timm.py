@@ -11,11 +11,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from spaces.chains.chain import POOL, Chain
+from spaces.chains.patches import PREFIX_TOKENS, ROWS_FROM
 from spaces.chains.tracing import Opaque
 from spaces.errors import WeightsError
 from spaces.families import _listed
 from spaces.families._base import Family, Grid, Layout, Positions
-from spaces.patches import PREFIX_TOKENS, ROWS_FROM
 from spaces.surgery.edits import mirror, replace_submodule
 
 _OF_TOKENS, _OF_MAPS = ("AttentionPoolLatent", "AttentionPoolPrr"), ("AttentionPool2d", "RotAttentionPool2d")

@@ -80,7 +80,7 @@ def test_tokens_and_maps_of_both_layouts_become_maps() -> None:
     for tap, outputs in (
         (Tap(0, "map", 16, (8, 4, 6)), maps),
         (Tap(0, "map_last", 16, (4, 6, 8), channels_last=True), maps.permute(0, 2, 3, 1)),
-        (Tap(0, "tokens", 16, (29, 8), prefix=5), tokens),
+        (Tap(0, "tokens", 16, (29, 8), patches=(4, 6)), tokens),
     ):
-        assert tap.grid((64, 96)) == (4, 6)
-        torch.testing.assert_close(MapLayout(tap, (64, 96))(outputs), maps)
+        assert tap.grid == (4, 6)
+        torch.testing.assert_close(MapLayout(tap)(outputs), maps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class Conll(Format):
     name, options, suffixes = "conll", Options, _SUFFIXES
 
     def read(self, options: Options, base: Path) -> Dataset:
-        path = base / Path(options.path).expanduser()
+        path = base / Path(os.path.expanduser(options.path))
         files: Sequence[tuple[Split | None, Path]] = [(None, path)]
         if path.is_dir():
             files = list(split_names.files_of(path, _SUFFIXES).items())

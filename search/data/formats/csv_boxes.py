@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +45,8 @@ class CsvBoxes(Format):
     name, options, suffixes = "csv_boxes", Options, (".csv", ".tsv")
 
     def read(self, options: Options, base: Path) -> Dataset:
-        table = base / Path(options.path).expanduser()
-        root = base / Path(options.root).expanduser() if options.root else None
+        table = base / Path(os.path.expanduser(options.path))
+        root = base / Path(os.path.expanduser(options.root)) if options.root else None
         faults = Faults(table.stem)
         boxes: dict[tuple[Path, Split | None], tuple[str, list[BoxAnnotation]]] = {}
         for row in rows_of(table, (options.path_column, options.label_column, *options.corner_columns)):

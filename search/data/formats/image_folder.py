@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class ImageFolder(Format):
     name, options = "image_folder", Options
 
     def read(self, options: Options, base: Path) -> Dataset:
-        root, walk = base / Path(options.path).expanduser(), Walk()
+        root, walk = base / Path(os.path.expanduser(options.path)), Walk()
         folders = _folders(root, walk)
         parts = class_parts(root)
         # Competitions publish test splits without labels.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -80,7 +81,7 @@ class MaskFolder(Format):
     name, options = "mask_folder", Options
 
     def read(self, options: Options, base: Path) -> Dataset:
-        root, walk = base / Path(options.path).expanduser(), Walk()
+        root, walk = base / Path(os.path.expanduser(options.path)), Walk()
         pairs = list(_pairs(root, options, walk))
         if not pairs:
             raise DataError(
@@ -99,13 +100,12 @@ class MaskFolder(Format):
         faults = {pair: _fault(pair, surveys.get(pair), values, ignored) for pair in pairs}
         skipped = [f"{pair.image}: {fault}" for pair, fault in faults.items() if fault]
         refuse(skipped, options.on_error)
-        if len(values) < 2:
-            raise DataError(
-                f"{root}: the masks hold {len(values)} class(es) ({', '.join(names) or 'none'}) beside the values to "
-                f"ignore ({', '.join(map(str, ignored))}); segmentation needs at least two"
-            )
         if len(skipped) == len(pairs):
             raise DataError(f"{root}: none of the {len(pairs)} images can be used; the first: {skipped[0]}")
+        if len(values) < 2:
+            what = f"only the class {names[0]}" if names else "no class"
+            beside = f" beside the values to ignore ({', '.join(map(str, ignored))})" if ignored else ""
+            raise DataError(f"{root}: the masks hold {what}{beside}; segmentation needs at least two")
         listed = [_listed(pair, surveys[pair], values) for pair in pairs if not faults[pair]]
         dataset = masks.gather_masks(root.name, listed, options, names, lambda mask: f"{mask.digest} {mask.table}")
         notes = () if named else _on_values(values, ignored)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -48,7 +49,7 @@ class Torchvision(Format):
             raise DataError(
                 f"torchvision has no data set {options.dataset!r}; names are as in torchvision.datasets, CIFAR10"
             )
-        root = base / Path(options.root).expanduser()
+        root = base / Path(os.path.expanduser(options.root))
         listed: list[Listed] = []
         classes: list[str] | None = None
         for split, arguments in _parts(kind):

@@ -48,7 +48,7 @@ class Voc(Format):
     name, options = "voc", Options
 
     def read(self, options: Options, base: Path) -> Dataset:
-        root = base / Path(options.path).expanduser()
+        root = base / Path(os.path.expanduser(options.path))
         if not root.is_dir():
             raise DataError(f"data folder {root} does not exist; `data.path` is relative to the study file")
         faults = Faults(root.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,7 +55,7 @@ class Yolo(Format):
     name, options, suffixes = "yolo", Options, (".yaml", ".yml")
 
     def read(self, options: Options, base: Path) -> Dataset:
-        path = base / Path(options.path).expanduser()
+        path = base / Path(os.path.expanduser(options.path))
         if not path.exists():
             raise DataError(f"{path} does not exist; `data.path` is relative to the study file")
         file = path if path.is_file() else next((f for f in _described(path) if f.is_file()), None)

@@ -78,7 +78,7 @@ def _ask_ours(question: Question, place: Place, environment: dict[str, str], loa
     if failure:
         return Run(question, 0, 0, cpu_s, wall_s, load, version(), parts, facts, failure)
     test = place.sets / question.set / "test"
-    rows = csv.DictReader(io.StringIO(study.predicted(test)))
+    rows = csv.DictReader(io.StringIO(study.predicted(test, "--top", "1", "--csv")))
     hits, images = counted({Path(row["file"]): row["class"] for row in rows if row["rank"] == "1"}, test)
     return Run(question, hits, images, cpu_s, wall_s, load, version(), parts, facts)
 

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -26,10 +26,21 @@ START_S = 5.5
 
 
 class Study:
-    """One study in a folder of its own, driven by commands."""
+    """One study in a folder of its own, driven by commands.
 
-    def __init__(self, question: Question, data: Path, folder: Path, environment: dict[str, str]) -> None:
-        self._question, self._data, self._folder = question, data, folder
+    Args:
+        search: keys of the study file's section ``search`` that differ from what ``init`` writes.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        data: Path,
+        folder: Path,
+        environment: dict[str, str],
+        search: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._question, self._data, self._folder, self._search = question, data, folder, dict(search or {})
         self._environment = environment | {"FTSEARCH_STORAGE": f"sqlite:///{folder}/store.db"}
         self._name = "study"
         self._spent: list[Spent] = []
@@ -54,9 +65,9 @@ class Study:
             self._counted("export", self._name, limit_s=limit_s)
         return spent
 
-    def predicted(self, images: Path) -> str:
-        """Return ``ftsearch predict``'s table of a folder."""
-        return self._ask("predict", str(self.model), str(images), "--top", "1", "--csv")
+    def predicted(self, place: Path, *options: str) -> str:
+        """Return what ``ftsearch predict`` prints of a folder or file."""
+        return self._ask("predict", str(self.model), str(place), *options)
 
     def parts(self, spent: Spent) -> dict[str, float]:
         """Return where the CPU seconds went: before the first trial, trials by how they ended, afterwards, export."""
@@ -83,11 +94,20 @@ class Study:
             "winner": best and best["words"],
         }
 
+    def ways(self) -> list[dict[str, Any]]:
+        """Return every trial: how it was found, how it ended, its value and seconds."""
+        return [
+            {name: trial.get(name) for name in ("number", "words", "state", "value", "seconds", "ended", "extras")}
+            for trial in self._trials()
+        ]
+
     def _changed(self, study: dict[str, Any]) -> dict[str, Any]:
         study["name"] = self._name
-        study["input_size"] = self._question.input_size
+        if "input_size" in study:
+            study["input_size"] = _fitted(study["input_size"], self._question.input_size)
         study["search"]["seed"] = self._question.seed
         study["search"]["timeout"] = max(1.0, self._question.budget_s - START_S)
+        study["search"] |= self._search
         return study
 
     def _trials(self) -> list[dict[str, Any]]:
@@ -111,6 +131,13 @@ class Study:
 
     def _command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "search", *words]
+
+
+def _fitted(drafted: int | list[int], side: int) -> int | list[int]:
+    """Return ``side``, or a height and width of the shape that was drafted, the longer one ``side``, in cells of 32."""
+    if isinstance(drafted, int):
+        return side
+    return [max(round(part * side / max(drafted) / 32), 2) * 32 for part in drafted]
 
 
 def by_part(spent: Spent, spans: Sequence[tuple[str, float, float]]) -> dict[str, float]:

@@ -33,6 +33,7 @@ class Run:
         parts: where the CPU seconds went, by name, where that is known.
         facts: what else is worth keeping (trials by outcome, the winner in words).
         failure: why there is no model.
+        score: another metric than the share of ``hits``, between 0 and 1; None where that share is what counts.
     """
 
     asked: Question
@@ -45,10 +46,13 @@ class Run:
     parts: dict[str, float] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
     failure: str = ""
+    score: float | None = None
 
     @property
     def accuracy(self) -> float:
-        """Test accuracy; 0 without a model."""
+        """Test accuracy, or the ``score`` in its place; 0 without a model."""
+        if self.score is not None:
+            return self.score
         return self.hits / self.images if self.images else 0.0
 
     @property

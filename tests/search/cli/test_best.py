@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 
 def test_the_winner_is_reported_in_words_and_as_data(here: Path, ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("best", "colours")
@@ -15,6 +17,17 @@ def test_the_winner_is_reported_in_words_and_as_data(here: Path, ftsearch: Calla
     assert found["parameters"] == min(trial["parameters"] for trial in best)
     assert found["tied"] == [trial["number"] for trial in best if trial["number"] != found["number"]]
     assert found["value"] == max(trial["value"] for trial in trials if trial["state"] == "complete")
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_sentences_are_broken_between_words(
+    here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    whole = ftsearch("best", "colours").out.split()
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = ftsearch("best", "colours").out
+    assert [line for line in text.split("\n") if len(line) > width and not line.startswith("Weights: ")] == []
+    assert text.split() == whole
 
 
 def test_a_study_without_a_complete_trial_has_no_winner(here: Path, ftsearch: Callable[..., Any]) -> None:

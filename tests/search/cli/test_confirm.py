@@ -25,7 +25,7 @@ def _report(ftsearch: Callable[..., Any]) -> str:
 
 def test_work_can_be_left_to_workers(here: Path, ftsearch: Callable[..., Any]) -> None:
     done = ftsearch("confirm", "colours", "--top", 1, "--seeds", 1, "--enqueue")
-    assert "2 trainings are queued. Running workers pick them up; to start one: ftsearch worker colours" in done.out
+    assert "Queued: 2 trainings. Running workers pick them up; to start one: ftsearch worker colours" in done.out
     assert "2 of 2 fresh trainings are still to come." in ftsearch("status", "colours").out
     assert ftsearch("worker", "colours").code == 0
     assert "With 1 fresh training " in ftsearch("status", "colours").out

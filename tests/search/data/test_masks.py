@@ -108,8 +108,16 @@ def test_a_value_is_read_as_it_is_stored(tmp_path: Path, mode: str) -> None:
 
 def test_a_colour_mask_is_refused(tmp_path: Path) -> None:
     Image.fromarray(COLOURS[blocks(0)]).save(tmp_path / "mask.png")
-    with pytest.raises(ValueError, match=r"a colour image \(RGB\); expected a palette or grey image"):
+    with pytest.raises(
+        masks.ColouredError, match=r"a colour image \(RGB\) of \d+ colours; .*: give every colour the number"
+    ):
         masks.read_values(tmp_path / "mask.png")
+    noise = np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.png")
+    assert masks.few_colours(noise) == 0
+    with pytest.raises(ValueError, match=r"a colour image \(RGB\); expected a palette or grey image") as told:
+        masks.read_values(tmp_path / "photo.png")
+    assert not isinstance(told.value, masks.ColouredError)
 
 
 def test_a_survey_is_made_once_and_again_when_a_mask_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

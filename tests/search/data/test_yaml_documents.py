@@ -32,6 +32,8 @@ KEYS = "a: &a {x: 1, y: 2}\n" + "".join(
         ("a: &a {b: &b [*a]}", "an alias is inside the node that it names"),
         ("seed: " + "1" * 5000, "a value cannot be read"),
         ("day: 2024-13-45", "a value cannot be read: month must be in"),
+        ("day: !!timestamp soon", "a value cannot be read"),
+        ("on: !!bool maybe", "a value cannot be read"),
         ("a: *b", "undefined alias"),
         ("a\0b", "special characters are not allowed"),
     ],

@@ -25,7 +25,7 @@ def made(kind: str, **changes: object) -> torch.nn.Module:
     sizes = ((8.0,), (16.0,), (32.0,)) if kind == "fcos" else ((16.0,), (32.0,), (64.0,))
     plain = {"classes": 3, "size": (64, 96), "sizes": sizes, "ratios": (0.5, 1.0, 2.0), "width": 32, "depth": 2}
     setting = DetectorSettings(**{**plain, "proposals": 20, "samples": 16, "least_score": 0.001, **changes})  # type: ignore[arg-type]
-    pyramid = Pyramid(TAPS, (64, 96), 64, 1)
+    pyramid = Pyramid(TAPS, 64, 1)
     return KINDS[kind](pyramid, [tap.unit for tap in TAPS], setting, 0.0, 64)
 
 

@@ -42,7 +42,7 @@ class Detecting(nn.Module):
             samples=16,
             least_score=0.001,
         )
-        self.head = KINDS[kind](Pyramid(TAPS, (64, 96), 64, 1), (0, 1), setting, 0.0, 64)
+        self.head = KINDS[kind](Pyramid(TAPS, 64, 1), (0, 1), setting, 0.0, 64)
         for parameter in self.head.parameters():
             if parameter.ndim > 1:
                 nn.init.normal_(parameter, std=0.08)

@@ -11,7 +11,7 @@ FINE, COARSE = Tap(2, "fine", 8, (24, 8, 12)), Tap(5, "coarse", 16, (4, 6, 48), 
 
 
 def test_levels_have_one_width_and_halve_after_the_last() -> None:
-    pyramid = Pyramid((FINE, COARSE), (64, 96), width=32, extra=2)
+    pyramid = Pyramid((FINE, COARSE), width=32, extra=2)
     found = pyramid((torch.randn(2, 24, 8, 12), torch.randn(2, 4, 6, 48)))
     assert [tuple(level.shape) for level in found.values()] == [
         (2, 32, 8, 12),
@@ -24,7 +24,7 @@ def test_levels_have_one_width_and_halve_after_the_last() -> None:
 
 @pytest.mark.parametrize("prefix", [0, 1, 5])
 def test_tokens_are_laid_out_row_by_row_without_class_and_register_tokens(prefix: int) -> None:
-    pyramid = Pyramid((Tap(7, "tokens", 16, (prefix + 24, 48), prefix=prefix),), (64, 96), width=32, extra=0)
+    pyramid = Pyramid((Tap(7, "tokens", 16, (prefix + 24, 48), patches=(4, 6)),), width=32, extra=0)
     tokens = torch.randn(2, prefix + 24, 48)
     laid = pyramid.layouts[0](tokens)
     torch.testing.assert_close(laid.flatten(2).transpose(1, 2), tokens[:, prefix:])

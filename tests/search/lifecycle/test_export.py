@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,45 @@ def test_a_file_that_computes_something_else_is_never_handed_on(here: Path, monk
     assert not list(here.glob(".out*"))
 
 
+@pytest.mark.parametrize(("name", "step"), [("pt2", "write"), ("safetensors", "open"), ("onnx", "forward")])
+def test_each_format_stands_alone(here: Path, monkeypatch: pytest.MonkeyPatch, name: str, step: str) -> None:
+    known = model_formats()[name]
+
+    def write(_: object, network: object, example: object, path: Path, *more: object) -> None:
+        path.with_name(f"{path.name}.data").write_bytes(b"half of it")
+        path.write_bytes(b"the other half")
+        raise RunError(f"this network cannot be written as {name}: {path} refuses")
+
+    def open_(_: object, path: Path, rebuild: object) -> torch.nn.Module:
+        if step == "open":
+            raise UserError(f"cannot read {path}: odd")
+        return _Refusing(path)
+
+    monkeypatch.setattr(type(known), "write" if step == "write" else "open", write if step == "write" else open_)
+    done = export_study("colours", output="out", formats=FORMATS)
+    others = set(FORMATS) - {name}
+    assert set(done.facts.files) == {check.format for check in done.facts.checks} == others
+    assert list(done.failed) == [name]
+    assert known.file_name in done.failed[name]
+    assert ".out" not in done.failed[name]  # the folder that it was written in is gone
+    assert not list(Path("out").glob(f"{known.file_name}*"))
+    for other in others:
+        assert load_model("out", format=other, trust=True).facts.files == done.facts.files
+    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    with pytest.raises(RunError, match=known.file_name.replace(".", r"\.")):
+        export_study("colours", output="out", formats=(name,))
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
+
+
+class _Refusing(torch.nn.Module):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        raise UserError(f"cannot run {self._path}: no such operator")
+
+
 class _Zeros(torch.nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return torch.zeros(len(inputs), 3)
@@ -120,6 +160,20 @@ def test_a_trial_without_weights_is_refused_with_those_that_have_some(here: Path
         export_study("colours", candidate="99")
     with pytest.raises(UserError, match="baseline, refit or the number of a trial of 'colours', got 'worst'"):
         export_study("colours", candidate="worst")
+
+
+def test_where_the_winner_keeps_no_weights_the_best_that_does_is_exported(here: Path) -> None:
+    study = load_study("colours")
+    assert study.best is not None
+    other = 1 - study.best.number
+    with sqlite3.connect("runs/ftsearch.db") as link:
+        link.execute("UPDATE ft_trial SET value = 2, extras = json_set(extras, '$.calibrated_loss', 0) "
+                     f"WHERE number = {other}")  # fmt: skip
+    link.close()
+    done = export_study("colours", output="out")
+    assert done.facts.trial == study.best.number
+    assert f"no weights of the winner, trial {other}, are kept: this is trial {study.best.number}" in done.notes[-1]
+    assert "ftsearch refit colours" in done.notes[-1]
 
 
 def test_weights_that_were_removed_or_damaged_are_named(here: Path) -> None:

@@ -49,11 +49,13 @@ def test_data_without_a_folder_cannot_be_elsewhere(tmp_path: Path) -> None:
         ({"path": "data/link"}, "path"),
         ({"masks": "../../other"}, "masks"),
         ({"images": "/etc"}, "images"),
+        ({"images": "~/other"}, "images"),
     ],
 )
 def test_a_store_does_not_choose_which_folders_of_a_machine_are_read(
     change: dict[str, str], word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     base, allowed = tmp_path / "study", tmp_path / "study" / "data"
     for folder in (allowed / "images", allowed / "masks", tmp_path / "other"):
         folder.mkdir(parents=True)

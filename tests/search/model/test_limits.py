@@ -23,6 +23,7 @@ NAN, INFINITE = float("nan"), float("inf")
         ({"classes": ("a", "cat\u202egpj.exe")}, "control characters"),
         ({"classes": ("a", "b" * 10**7)}, "classes: expected names of at most 1000 characters, got one of 10000000"),
         ({"classes": ("c",) * 65537}, "classes: expected 1 to 65536, got 65537"),
+        ({"classes": ("a", "b", "a")}, "classes: a name is there twice"),
         ({"classes": ()}, "classes: expected 1 to 65536, got 0"),
         ({"frame": {"interpolation": "lanczos"}}, "frame.interpolation: expected bilinear or bicubic, got 'lanczos'"),
         ({"frame": {"size": (-5, 4)}}, "frame: expected sides from 1 to 32768 pixels"),

@@ -333,6 +333,12 @@ def test_folders_pipes_and_dangling_links_called_like_files_are_not_data(tmp_pat
             "path label\na.png 1\nb.png 0\n",
             "separated by blanks: put commas there; its first line names them",
         ),
+        (
+            "ratings.dat",
+            "1::1193::5::978300760\n1::661::3::978302109\n",
+            "the 4 columns of ratings.dat are separated by ::: put commas there, quotes around what holds some, and a",
+        ),
+        ("movies.csv", "1::Toy Story (1995)::Animation|Comedy\n2::It, too::Drama\n", "movies.csv are separated by ::"),
         ("train.txt", "__label__a is it so\n__label__b no\n", "train.txt is in fastText's form: put its texts into"),
         (
             "train.jsonl",

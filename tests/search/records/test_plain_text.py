@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from search.records.plain_text import curtailed, printable, printable_lines
+from search.records.plain_text import curtailed, numbered, printable, printable_lines
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,11 @@ def test_a_long_line_keeps_its_beginning_and_its_end() -> None:
     assert len(line) == 2001
     assert line.startswith("file.csv, line 3: aaa")
     assert line.endswith("aaa: no such class")
+
+
+@pytest.mark.parametrize(
+    ("count", "plural", "expected"),
+    [(0, "classes", "0 classes"), (1, "classes", "1 class"), (2, "tags", "2 tags"), (1, "tags", "1 tag")],
+)
+def test_one_is_singular(count: int, plural: str, expected: str) -> None:
+    assert numbered(count, plural) == expected

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ def test_a_question_mark_leads_to_no_other_file(url: str) -> None:
 def test_options_of_sqlite_go_through(tmp_path: Path) -> None:
     assert urls.parse_url(f"sqlite:///{tmp_path}/x.db?timeout=3").query == {"timeout": "3"}
     assert urls.parse_url("sqlite:///file:x.db?mode=ro&uri=true").database == "file:x.db"
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("sqlite:///{}", "folder"), ("sqlite:///{}", "pipe"), ("{}", "folder.db"), ("{}", "pipe.db")],
+)
+def test_what_is_no_file_is_no_store(tmp_path: Path, form: str, name: str) -> None:
+    place = tmp_path / name
+    place.mkdir() if name.startswith("folder") else os.mkfifo(place)
+    with pytest.raises(StoreUrlError, match=r"is (a folder|no file); name a file, such as sqlite:///.*/ftsearch\.db"):
+        urls.parse_url(form.format(place))
 
 
 @pytest.mark.parametrize("url", ["sqlite:///~/a/x.db", "~/a/x.db"])

@@ -10,6 +10,7 @@ import pytest
 from search.errors import TrialError
 from search.records.study import EpochRecord, StudyRecord, TrialState, Verdict
 from search.sampling import pruners
+from search.spec.final_options import FinalOptions
 from search.store import leases, reading
 from search.trials import trial
 from search.trials.context import TrialContext
@@ -73,3 +74,35 @@ def test_a_network_whose_outputs_are_not_numbers_fails_though_it_predicts_classe
     with pytest.raises(TrialError, match=r"^loss is nan after epoch 1$"):
         recorder.on_epoch(broken)
     assert recorder.on_epoch(replace(broken, epoch=2, metrics={"accuracy": 0.5})) is Verdict.CONTINUE
+
+
+@pytest.mark.parametrize(("final", "left_s", "ends"), [("on", 49.0, True), ("on", 52.0, False), ("off", 1.0, False)])
+def test_the_first_trial_leaves_time_for_others_and_for_the_final_training(
+    context: TrialContext, final: str, left_s: float, ends: bool
+) -> None:
+    """Nothing is known yet of how long its epochs take, so it may turn out to be longer than the whole study."""
+    spec = context.runtime.spec
+    options = "off" if final == "off" else FinalOptions()
+    search = replace(spec.search, timeout=100.0, final=options)
+    runtime = replace(context.runtime, spec=replace(spec, search=search))
+    timed = replace(context, runtime=runtime, left_s=lambda: left_s)
+    claim = leases.claim(context.engine, "colours", "w", 60)
+    assert claim is not None
+    recorder = EpochRecorder(timed, claim, "accuracy", 5)
+    record = EpochRecord(1, 0.5, {"accuracy": 0.5, "loss": 0.7}, {}, {}, 1.0)
+    assert recorder.on_epoch(record) is (Verdict.STOP if ends else Verdict.CONTINUE)
+    assert ("50% of the study's time" in recorder.reason) is ends
+
+
+def test_a_first_trial_that_was_cut_short_is_complete_and_later_ones_are_not_cut(
+    context: TrialContext, run_all: Callable[[TrialContext, int], StudyRecord]
+) -> None:
+    spec = context.runtime.spec
+    search = replace(spec.search, timeout=100.0, final=FinalOptions())
+    runtime = replace(context.runtime, spec=replace(spec, search=search))
+    study = run_all(replace(context, runtime=runtime, left_s=lambda: 10.0), 2)
+    first, second = study.trials
+    assert (first.state, len(first.epochs)) == (TrialState.COMPLETE, 1)
+    assert "no trial is complete" in first.ended
+    assert "no trial is complete" not in second.ended
+    assert len(second.epochs) > 1

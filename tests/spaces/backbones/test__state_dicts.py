@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ WRAPPED = [
     {f"_orig_mod.{name}": value for name, value in STATE.items()},
     {"state_dict": {f"model.{name}": value for name, value in STATE.items()}},
     {"model": {f"module._orig_mod.{name}": value for name, value in STATE.items()}},
+    {"model": {f"_orig_mod.module.{name}": value for name, value in STATE.items()}},
+    {"ema": {"module": STATE, "updates": 9}, "epoch": 3},
+    {"ema": {"module": STATE}, "optimizer": {"state": {0: {"exp_avg": torch.zeros(2)}}, "param_groups": []}},
+    {"n_averaged": torch.tensor(4)} | {f"module.{name}": value for name, value in STATE.items()},
 ]
 
 
@@ -121,6 +126,36 @@ def test_a_whole_pickled_object_is_refused_by_its_name(tmp_path: Path, data: Any
 def test_what_holds_none_or_several_is_refused(tmp_path: Path, data: Any, message: str) -> None:
     with pytest.raises(WeightsError, match=message):
         read(saved(tmp_path, data))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda: torch.zeros(1).expand(2**40),
+        lambda: torch.eye(3).to_sparse(),
+        lambda: torch.empty(2, 2, device="meta"),
+        lambda: torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.qint8),
+    ],
+    ids=["expanded", "sparse", "meta", "quantised"],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's, on the quantised ones
+def test_tensors_without_plain_values_are_refused(tmp_path: Path, odd: Callable[[], torch.Tensor]) -> None:
+    with pytest.raises(WeightsError, match="cannot read weights from") as raised:
+        read(saved(tmp_path, STATE | {"3.weight": odd()}))
+    assert "\n" not in str(raised.value)
+
+
+def test_eight_bits_are_looked_at_too(tmp_path: Path) -> None:
+    state = {"a.weight": torch.ones(2).to(torch.float8_e4m3fn)}
+    assert read(saved(tmp_path, state))["a.weight"].dtype == torch.float8_e4m3fn
+    with pytest.raises(WeightsError, match="NaN or infinite"):
+        read(saved(tmp_path, {"a.weight": torch.tensor([float("nan")]).to(torch.float8_e4m3fn)}))
+
+
+def test_an_adapter_alone_is_called_so(tmp_path: Path) -> None:
+    state = {f"base_model.model.0.lora_{part}.weight": torch.ones(2, 2) for part in "AB"}
+    with pytest.raises(WeightsError, match=r"low-rank updates .* alone; merge them"):
+        read(saved(tmp_path, state))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

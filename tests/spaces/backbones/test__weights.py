@@ -153,3 +153,12 @@ def test_a_classifier_with_other_classes_is_left_out() -> None:
     fit = _weights.fit(network, other.state_dict(), "x.pth", classifier="1")
     assert fit.left_out == ("1.weight", "1.bias")
     torch.testing.assert_close(network[0].weight, other[0].weight)
+
+
+@pytest.mark.parametrize("name", ["/tmp/nowhere", "a//b", "a b", "..", "x" * 200])
+def test_a_name_that_no_repository_has_is_not_found(hub: Path, name: str) -> None:
+    pytest.importorskip("huggingface_hub")
+    assert _weights.hub_local(name, "config.json") is None
+    with pytest.raises(WeightsError, match=r"weights config\.json not found; tried ") as told:
+        _weights.hub_download(name, "config.json")
+    assert "\n" not in str(told.value)

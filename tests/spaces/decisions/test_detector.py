@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from spaces.backbones._base import Pretrained
 from spaces.decisions.detector import Range, decision
+from spaces.detector import FACT, PLAIN_STYLE, PretrainedDetector
+from spaces.networks.draws import FromPrior
 from spaces.networks.space import Random, Space
 
 
@@ -35,3 +39,14 @@ def test_what_only_other_kinds_have_is_not_asked_for(tiny: Pretrained) -> None:
     assert asked["faster_rcnn"] == set(names)
     assert asked["retinanet"] == {"detector", "anchors"}
     assert asked["fcos"] == {"detector", "box_head"}
+
+
+def test_draws_prefer_what_is_pretrained_else_what_is_cheap(tiny: Pretrained) -> None:
+    own = PretrainedDetector("retinanet", (), 8, 1, 256, (), PLAIN_STYLE)
+    for chain, likely in (
+        (tiny.chain, "fcos"),
+        (replace(tiny.chain, facts={**tiny.chain.facts, FACT: own}), "retinanet"),
+    ):
+        choices = decision.choices(chain, Range())
+        drawn = [decision.sample(FromPrior(seed), choices) for seed in range(60)]
+        assert max(set(drawn), key=drawn.count) == likely

@@ -46,6 +46,8 @@ def test_what_is_not_an_image_is_passed_over(folder: Path) -> None:
 def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read(tmp_path / "absent")
+    with pytest.raises(DataError, match=r"~nobody-here/data does not exist"):
+        read(Path("~nobody-here/data"))
     with pytest.raises(DataError, match="no class folders"):
         read(tmp_path)
     (tmp_path / "file").touch()

@@ -10,10 +10,10 @@ from torch import nn
 
 from spaces import backbones
 from spaces.chains import probe
+from spaces.chains.patches import patch_grid, prefix_tokens
 from spaces.decisions.head import attachment
 from spaces.errors import SurgeryError
 from spaces.heads import MapLayout
-from spaces.patches import patch_grid, prefix_tokens
 from spaces.surgery.edits import patch_embedding
 
 needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="needs timm")
@@ -83,7 +83,7 @@ def test_maps_and_distances_of_patches_are_those_of_the_networks_own_patch_embed
     tokens = [facts for facts in probe.describe(chain) if len(facts.out_shape) == 2]
     assert tokens
     assert {facts.reduction for facts in tokens} == {size[0] // grid[0]}
-    assert attachment(chain).taps[-1].grid(size) == grid
+    assert attachment(chain).taps[-1].grid == grid
 
 
 @needs_timm
@@ -98,4 +98,4 @@ def test_a_map_has_the_patches_in_the_networks_own_order(name: str) -> None:
     chain = replace(pretrained.chain, units=pretrained.chain.units[: place + 1]).train(False)
     with torch.no_grad():
         (expected,) = network.forward_intermediates(images, indices=[2], intermediates_only=True)
-        torch.testing.assert_close(MapLayout(attachment(chain).taps[-1], size)(chain.forward(images)), expected)
+        torch.testing.assert_close(MapLayout(attachment(chain).taps[-1])(chain.forward(images)), expected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from spaces.chains.chain import Chain
 from spaces.errors import SurgeryError
 
 PREFIX_TOKENS = "prefix_tokens"
@@ -18,6 +19,15 @@ all do."""
 def prefix_tokens(facts: Mapping[str, object]) -> int:
     """Return how many tokens a network puts before those of the patches, as its family says."""
     return int(str(facts.get(PREFIX_TOKENS, int(facts.get("class_token") is not None))))
+
+
+def patch_grid_of(chain: Chain, tokens: int) -> tuple[int, int]:
+    """Return rows and columns of the square patches that the last of a unit's ``tokens`` represent.
+
+    Raises:
+        SurgeryError: there are no such patches.
+    """
+    return patch_grid(tokens, chain.input_size, prefix_tokens(chain.facts))
 
 
 def patch_grid(tokens: int, size: tuple[int, int], prefix: int) -> tuple[int, int]:
