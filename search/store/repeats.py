@@ -23,7 +23,7 @@ from search.records.uncertainty import calibrated_loss
 from search.store import leases
 from search.store.connection import reading, retried, writing
 from search.store.leases import Claim, change, end
-from search.store.stored_json import numbers_of
+from search.store.stored_json import fresh_key_of, numbers_of
 from search.store.tables import StudyRow, TrialRow
 
 CONFIRM, REFIT, FINAL = "confirm", "refit", "final"
@@ -269,7 +269,7 @@ def _repeats(connection: Connection, study_id: int | None) -> tuple[Repeat, ...]
     rows = connection.execute(select(*columns).where(TrialRow.study_id == study_id).order_by(TrialRow.number)).all()
     return tuple(
         Repeat(
-            **_numbers(row.params),
+            **fresh_key_of(row.params),
             state=TrialState(row.state),
             value=row.value,
             calibrated_loss=calibrated_loss(row.extras or {}),
@@ -279,11 +279,6 @@ def _repeats(connection: Connection, study_id: int | None) -> tuple[Repeat, ...]
         )
         for row in rows
     )
-
-
-def _numbers(key: Mapping[str, Json]) -> dict[str, Any]:
-    """Return the key of a fresh training as numbers, whatever else somebody has written there."""
-    return {name: float(value) if name == "fraction" else int(value) for name, value in key.items()}
 
 
 def _refits(connection: Connection, study_id: int | None, *, is_final: bool = False) -> tuple[Refit, ...]:

@@ -5,12 +5,19 @@ What has another form than the records expect raises one of the errors that ``co
 
 from __future__ import annotations
 
+from typing import Any
+
 from search.records.study import Json, Objective
 
 
 def numbers_of(stored: Json) -> dict[str, float]:
     """Return stored numbers by name; none if nothing is stored."""
     return {name: float(value) for name, value in dict(stored or {}).items()}
+
+
+def fresh_key_of(stored: Json) -> dict[str, Any]:
+    """Return the stored key of a fresh training, all of whose entries are numbers."""
+    return {name: float(value) if name == "fraction" else int(value) for name, value in dict(stored).items()}
 
 
 def params_of(stored: Json) -> dict[str, Json]:

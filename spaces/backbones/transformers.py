@@ -26,8 +26,8 @@ from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
 from spaces.backbones._state_dicts import check_numbers
 from spaces.errors import BackboneError, WeightsError
 
-_IMAGES = ("vit",)
-"""Types of models that read images and have a file in spaces/families."""
+_OF_IMAGES = ("image_size", "num_channels", "vision_config")
+"""Entries of a ``config.json``, one of which describes a model that reads images."""
 _BLANKS = ("roberta", "gpt2", "modernbert", "eurobert", "deberta")
 """Types whose tokens include the blank before a word."""
 _AFTER_PADDING = (
@@ -58,17 +58,17 @@ class TransformersBackbone(Backbone):
             BackboneError: no such model, or a type that cannot be cut into units.
         """
         self._repository = "" if folder else name
-        config = _config(name, folder)
-        self._config = config
+        config = self._config = _tower(_config(name, folder))
         kind = config.get("model_type")
-        if kind not in _IMAGES and not _reads_texts(config):
+        texts = _reads_texts(config)
+        if not texts and not _reads_images(config):
             raise BackboneError(
                 f"transformers:{name} is of type {kind!r}; looked for one tower of layers that reads texts (with a "
-                f"vocab_size, no decoder beside an encoder), or for {', '.join(_IMAGES)}"
+                "vocab_size, no decoder beside an encoder) or images"
             )
         self._folder = folder
         self.name, self.label = f"transformers:{name}", name.rstrip("/").rpartition("/")[2]
-        self.reads = "images" if kind in _IMAGES else "tokens"
+        self.reads = "tokens" if texts else "images"
 
     @cached_property
     def parameters(self) -> int | None:  # type: ignore[override]  # read once asked for
@@ -265,7 +265,7 @@ def _packaged() -> dict[str, Path]:
 def _is_known(config: dict[str, Any]) -> bool:
     """Return whether a model of a package is of a kind that can be cut, judged without its library, which is slow."""
     tower = "vocab_size" in config and not config.get("is_encoder_decoder")
-    return config.get("model_type") in _IMAGES or ("model_type" in config and tower)
+    return "model_type" in config and (tower or any(name in config for name in _OF_IMAGES))
 
 
 def _has_folder(kind: str) -> bool:
@@ -279,15 +279,38 @@ def _reads_texts(config: dict[str, Any]) -> bool:
 
     The library is asked only where the description and the library's list of folders do not tell: loading it is slow.
     """
-    if _is_known(config) and _has_folder(str(config["model_type"])):
+    shows_images = any(name in config for name in _OF_IMAGES)  # BEiT has a vocabulary of patches
+    if _is_known(config) and not shows_images and _has_folder(str(config["model_type"])):
         return True
+    described, network = _described(config)
+    several = config.get("is_encoder_decoder", getattr(described, "is_encoder_decoder", False))
+    return _main_input(network) == "input_ids" and hasattr(described, "vocab_size") and not several
+
+
+def _reads_images(config: dict[str, Any]) -> bool:
+    """Return whether a description is of a model whose one input are images."""
+    return _main_input(_described(config)[1]) == "pixel_values"
+
+
+def _described(config: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the library's description of the type of ``config``, and its model; two Nones if it has none."""
     try:
         described = _package().AutoConfig.for_model(str(config.get("model_type")))
-        known = type(described) in _package().AutoModel._model_mapping
+        return described, _model(described)
     except (ValueError, KeyError, ImportError):
-        return False
-    several = config.get("is_encoder_decoder", getattr(described, "is_encoder_decoder", False))
-    return known and hasattr(described, "vocab_size") and not several
+        return None, None
+
+
+def _main_input(network: Any) -> str:
+    return str(getattr(network, "main_input_name", ""))
+
+
+def _tower(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of the tower that reads images where there is one of texts beside it, as in CLIP."""
+    vision = config.get("vision_config")
+    if not isinstance(vision, dict):
+        return config
+    return {"model_type": f"{config.get('model_type')}_vision_model", **vision}
 
 
 def _config(name: str, folder: Path | None) -> dict[str, Any]:

@@ -164,7 +164,8 @@ def text_chain(
 def stripped(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the encoder's part of a checkpoint, without the prefix, heads and poolers of a task's network."""
     prefix = f"{getattr(network, 'base_model_prefix', '')}."
-    if any(name.startswith(prefix) for name in state):
+    own = list(network.state_dict())
+    if any(name.startswith(prefix) for name in state) and not any(name.startswith(prefix) for name in own):
         state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     renamed = {name.replace(".gamma", ".weight").replace(".beta", ".bias"): value for name, value in state.items()}
     renamed = {
@@ -172,8 +173,8 @@ def stripped(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tenso
         for name, value in renamed.items()
         if not name.startswith("pooler.") and name.rpartition(".")[2] not in _OUTSIDE
     }
-    own = {name.split(".")[0] for name in network.state_dict()}
-    kept = {name: value for name, value in renamed.items() if name.split(".")[0] in own}
+    tops = {name.split(".")[0] for name in own}
+    kept = {name: value for name, value in renamed.items() if name.split(".")[0] in tops}
     if not kept:
         raise WeightsError(
             f"the weights hold nothing of a {type(network).__name__}; first key: {next(iter(state), '-')}"

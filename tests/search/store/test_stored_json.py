@@ -17,6 +17,9 @@ def test_what_records_take_is_left_as_it_is() -> None:
     assert stored_json.identity_of({"input_size": [32, 64], "seed": 1}) == {"input_size": [32, 64], "seed": 1}
     assert stored_json.identity_of({}) == {}
     assert stored_json.numbers_of({"a": 1}) == {"a": 1.0}
+    key = stored_json.fresh_key_of({"trial": 3.0, "fraction": 1})
+    assert key == {"trial": 3, "fraction": 1.0}
+    assert type(key["trial"]) is int
     assert stored_json.params_of({"a": 1, "b": "x", "c": None}) == {"a": 1, "b": "x", "c": None}
     assert stored_json.texts_of(["a", "b"]) == ("a", "b")
     assert stored_json.texts_of(None) == ()
@@ -33,6 +36,8 @@ def test_what_records_take_is_left_as_it_is() -> None:
         (stored_json.identity_of, [1]),
         (stored_json.identity_of, {"input_size": [3]}),
         (stored_json.numbers_of, {"a": "x"}),
+        (stored_json.fresh_key_of, {"trial": "x"}),
+        (stored_json.fresh_key_of, {"seed": float("inf")}),
         (stored_json.params_of, {"a": 10**400}),
         (stored_json.spec_of, {"study": {"objectives": [3]}}),
         (stored_json.texts_of, "a.safetensors"),

@@ -146,6 +146,46 @@ def test_an_image_encoder_says_how_it_wants_its_images(tmp_path: Path) -> None:
     assert chain.forward(torch.randn(1, 3, 48, 32)).shape == (1, 25, 24)
 
 
+@pytest.mark.parametrize("kind", ["dinov2", "dinov3_vit", "beit", "convnextv2"])
+def test_a_folder_of_an_image_network_gives_its_weights(tmp_path: Path, kind: str) -> None:
+    """Some are saved under other names than their modules have, and BEiT has a vocabulary of patches."""
+    tokens = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    options = {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2} if kind == "convnextv2" else tokens
+    torch.manual_seed(0)
+    network: Any = transformers.AutoModel.from_config(
+        transformers.AutoConfig.for_model(kind, **options, image_size=32, patch_size=4 if kind == "convnextv2" else 8)
+    ).eval()
+    network.save_pretrained(tmp_path)
+    backbone = backbones.resolve(f"transformers:{tmp_path}")
+    assert backbone.reads == "images"
+    chain = backbone.pretrained("default", (32, 32)).chain.train(False)
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(chain.forward(images), network(images).last_hidden_state)
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_of_two_towers_the_one_that_reads_images_is_taken(tmp_path: Path, kind: str) -> None:
+    tower = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    images = {**tower, "image_size": 32, "patch_size": 8}
+    torch.manual_seed(0)
+    both: Any = transformers.AutoModel.from_config(
+        transformers.AutoConfig.for_model(kind, text_config={**tower, "vocab_size": 50}, vision_config=images)
+    ).eval()
+    both.save_pretrained(tmp_path)
+    backbone = backbones.resolve(f"transformers:{tmp_path}")
+    assert backbone.reads == "images"
+    chain = backbone.pretrained("default", (32, 32)).chain.train(False)
+    given = torch.randn(2, 3, 32, 32)
+    expected = both.vision_model(given).last_hidden_state
+    torch.testing.assert_close(chain.forward(given), expected)
+
+
+def test_a_type_that_reads_neither_images_nor_texts_alone_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "wav2vec2"}))
+    with pytest.raises(BackboneError, match=r"of type 'wav2vec2'; looked for .* texts .* or images"):
+        backbones.resolve(f"transformers:{tmp_path}")
+
+
 def test_a_repository_of_the_hub_is_opened_through_its_cache(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from spaces.backbones import _weights as files
 
