@@ -18,8 +18,8 @@ def choice_sentence(study: StudyRecord) -> str:
         metric, count = wording.metric_name(study.metric), study.dataset.samples().get("val", 0)
         why = _why(best, ahead, *(calibrated_loss(one.extras) for one in (best, ahead)))
         if wording.number(ahead.value) == wording.number(best.value):
-            same = f"{_name(best)} and {_name(ahead)} have the same {metric}, {wording.number(best.value)}"
-            return f"{same}; the former wins, {why}."
+            equal = f"{_name(best)} and {_name(ahead)} have the same {metric}, {wording.number(best.value)}"
+            return f"{equal}; the former wins, {why}."
         return (
             f"{_name(ahead)} has {metric} {wording.number(ahead.value)}, which {count} validation {study.dataset.noun} "
             f"cannot tell apart from the {wording.number(best.value)} of {_name(best)}; the latter wins, {why}."
