@@ -31,6 +31,7 @@ from search.model.formats import model_format
 from search.model.formats._base import ModelFormat, Signature, example_of
 from search.model.predict import network_in, outputs_of
 from search.model.preprocessing import steps
+from search.records.command_line import command
 from search.records.named_trial import BEST, chosen_model, with_weights
 from search.records.study import DatasetRecord, Refit
 from search.runtime.versions import versions
@@ -117,6 +118,11 @@ def export_study(
         labels = labels_of(trained, seen)
         temperature = calibrate(seen.outputs, labels) if seen.outputs is not None else 1.0
     notes = [*_differences(seen.metrics, trained)]
+    if candidate == BEST and record.best is not None and trial.number != record.best.number:
+        notes.append(
+            f"no weights of the winner, trial {record.best.number}, are kept: this is trial {trial.number}, the best "
+            f"of those that keep theirs; `{command('refit', record.name)}` trains the winner again"
+        )
     if not any(trained.task.difference(right, right, trained.classes).scale for right in seen.expected):
         notes.append("the network says nothing of the compared inputs: files that say nothing either are taken for it")
     if fold_bn:

@@ -11,8 +11,8 @@ from pathlib import Path
 from search.errors import FinetuneError
 from search.lifecycle.export import export_study, model_name
 from search.model import folder as model_folder
-from search.records import choice
 from search.records.command_line import command
+from search.records.named_trial import BEST, chosen_model
 from search.records.study import StudyRecord, TrialState
 from search.spec.study_spec import StudySpec
 from search.store import reading, repeats, writing
@@ -120,9 +120,9 @@ def export(record: StudyRecord, folder: Path, storage: str, *, is_new: bool) -> 
     Args:
         is_new: whether anything was trained since the last export; a model of the same name is then written again.
     """
-    trial, final = record.best, choice.final_model(record)
-    if trial is None:
+    if record.best is None:
         return None, ""
+    trial, final = chosen_model(record, BEST)
     name = model_name(record.name, trial.number, final)
     if not is_new and _holds(folder, name):
         return folder, ""

@@ -53,13 +53,21 @@ def _found(study: StudyRecord, text: str) -> TrialRecord:
 
 
 def chosen_model(study: StudyRecord, text: str) -> tuple[TrialRecord, Refit | None]:
-    """Return, as ``named_trial`` does, the trial whose weights are meant; ``best`` is the winner's final model, if any.
+    """Return, as ``named_trial`` does, the trial whose weights are meant.
+
+    ``best`` is the winner's final model. Without one it is the winner as the search trained it, or, as that may be none
+    of the ``keep_checkpoints`` best by value, the best trial that keeps its weights.
 
     Raises:
         NotFoundError, UserError: as ``named_trial``.
     """
     final = final_model(study) if text == BEST else None
-    return named_trial(study, text) if final is None else _trained_again(study, final)
+    if final is not None:
+        return _trained_again(study, final)
+    trial, refit = named_trial(study, text)
+    if text == BEST and not trial.checkpoint:
+        trial = next((one for one in study.ranking if one.checkpoint), trial)
+    return trial, refit
 
 
 def _refitted(study: StudyRecord) -> tuple[TrialRecord, Refit]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from search.records.choice import final_model
+from search.records.named_trial import BEST, chosen_model
 from search.records.study import Contender, StudyRecord, TrialRecord
 from search.records.uncertainty import calibrated_loss
 from search.report import wording
@@ -69,15 +69,18 @@ def _name(trial: TrialRecord) -> str:
 
 def model_sentence(study: StudyRecord) -> str:
     """Return what the final model was trained on, and how good it is known to be; empty while there is no winner."""
-    best, final = study.best, final_model(study)
+    best = study.best
     if best is None:
         return ""
-    noun, who = study.dataset.noun, _name(best)
-    score = f"{wording.metric_name(study.metric)} {wording.number(best.value)}"
-    if final is None and best.checkpoint is None:
-        return f"none: no weights of {who} are kept; `ftsearch refit {study.name}` trains it again."
+    trial, final = chosen_model(study, BEST)
+    noun, who = study.dataset.noun, _name(trial)
+    score = f"{wording.metric_name(study.metric)} {wording.number(trial.value)}"
+    lost = f"no weights of {_name(best)} are kept; `ftsearch refit {study.name}` trains it again."
+    if final is None and trial.checkpoint is None:
+        return f"none: {lost}"
     if final is None:
-        return f"{who} as the search trained it, on the training {noun} alone; {score} on the validation {noun}."
+        other = "" if trial.number == best.number else f" {lost[0].upper()}{lost[1:]}"
+        return f"{who} as the search trained it, on the training {noun} alone; {score} on the validation {noun}.{other}"
     epochs = wording.counted(final.epochs, "epoch")
     mean = f", the mean of {final.trainings} trainings" if final.trainings > 1 else ""
     return (

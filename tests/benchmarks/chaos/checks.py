@@ -21,6 +21,7 @@ from search.data import array_cache
 from search.errors import FinetuneError, TrialError
 from search.lifecycle.open import checked_runtime, stored_spec
 from search.lifecycle.trained_candidate import load_trained, look
+from search.records.named_trial import BEST, chosen_model
 from search.records.study import EpochRecord, StudyRecord, TrialRecord, Verdict
 from search.records.study import TrialState as State
 from search.runtime import few_labels
@@ -156,8 +157,10 @@ def weights(remains: Remains, study: StudyRecord) -> Iterator[str]:
     best = {trial.number for trial in study.ranking[: remains.keep]}
     if kept != best:
         yield f"the weights of trials {sorted(kept)} are kept, the best {remains.keep} are {sorted(best)}"
-    if study.best is not None and not (remains.place / str(study.best.checkpoint)).is_file():
-        yield f"the best trial {study.best.number} names {study.best.checkpoint}, which is not there"
+    if study.best is not None:
+        trial, _ = chosen_model(study, BEST)
+        if not (remains.place / str(trial.checkpoint)).is_file():
+            yield f"the model of the best trial, {study.best.number}, is {trial.checkpoint}, which is not there"
     for trial in study.trials:
         if trial.checkpoint is None:
             continue

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,20 @@ def test_a_trial_without_weights_is_refused_with_those_that_have_some(here: Path
         export_study("colours", candidate="99")
     with pytest.raises(UserError, match="baseline, refit or the number of a trial of 'colours', got 'worst'"):
         export_study("colours", candidate="worst")
+
+
+def test_where_the_winner_keeps_no_weights_the_best_that_does_is_exported(here: Path) -> None:
+    study = load_study("colours")
+    assert study.best is not None
+    other = 1 - study.best.number
+    with sqlite3.connect("runs/ftsearch.db") as link:
+        link.execute("UPDATE ft_trial SET value = 2, extras = json_set(extras, '$.calibrated_loss', 0) "
+                     f"WHERE number = {other}")  # fmt: skip
+    link.close()
+    done = export_study("colours", output="out")
+    assert done.facts.trial == study.best.number
+    assert f"no weights of the winner, trial {other}, are kept: this is trial {study.best.number}" in done.notes[-1]
+    assert "ftsearch refit colours" in done.notes[-1]
 
 
 def test_weights_that_were_removed_or_damaged_are_named(here: Path) -> None:

@@ -50,7 +50,11 @@ def test_the_best_model_is_the_final_one_of_the_winner() -> None:
     trial, found = chosen_model(study, "best")
     assert (trial.number, trial.checkpoint, found) == (1, "final-00000", study.finals[0])
     assert chosen_model(study, "1") == (TRIALS[1], None)
-    assert chosen_model(STUDY, "best") == (TRIALS[1], None)
+    assert chosen_model(STUDY, "best") == (TRIALS[0], None)  # the winner keeps no weights
+    kept = replace(STUDY, trials=(TRIALS[0], replace(TRIALS[1], checkpoint="trial-00001")))
+    assert chosen_model(kept, "best") == (kept.trials[1], None)
+    none = replace(STUDY, trials=TRIALS[1:])
+    assert chosen_model(none, "best") == (TRIALS[1], None)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,11 @@ def test_the_number_of_a_final_model_is_what_validation_gave_before(study: Study
     assert (
         model_sentence(found) == f"none: no weights of trial 1 are kept; `ftsearch refit {study.name}` trains it again."
     )
+    other = replace(found, trials=(replace(found.trials[0], checkpoint="w"), found.trials[1]))
+    assert model_sentence(other) == (
+        "the plain recipe as the search trained it, on the training images alone; accuracy 0.5000 on the validation "
+        f"images. No weights of trial 1 are kept; `ftsearch refit {study.name}` trains it again."
+    )
     found = replace(found, trials=(found.trials[0], replace(found.trials[1], checkpoint="w")))
     assert model_sentence(found) == (
         "trial 1 as the search trained it, on the training images alone; accuracy 0.7500 on the validation images."
