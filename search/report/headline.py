@@ -20,7 +20,7 @@ class Headline(NamedTuple):
         badge: ``proven``, ``may be chance``, ``confirmed by 5 seeds``; empty if there is nothing to judge.
         reason: for the badge, in words.
         size: ``68 % fewer parameters than the plain recipe (149 k instead of 450 k)``; empty if unknown.
-        name: ``trial 12``, with the trials it is tied with; ``words`` its candidate.
+        name: ``trial 12``, with those that reach the same value; ``words`` its candidate.
         strip: the name of every unit of the pretrained network, and what was done to it; empty if unknown.
     """
 
