@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from search.records.study import StudyRecord
 
 _ROWS = 10
+_STYLES = {"best": "green", "plain": "yellow", "": ""}
+"""Of the rows of a ranking, by how they are marked."""
 
 
 def show(screen: Console, result: StudyResult, file: Path, storage: str | None) -> None:
@@ -100,7 +102,5 @@ def ranking_sheet(study: StudyRecord, rows: int | None = None) -> Sheet:
         lines,
         left=("state",),
         words=headings[-1],
-        styles=[
-            "green" if line.rank == "1" else "yellow" if line.state.startswith("plain recipe") else "" for line in lines
-        ],
+        styles=[_STYLES[ranking_table.kind(line)] for line in lines],
     )

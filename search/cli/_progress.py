@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +19,16 @@ if TYPE_CHECKING:
     from search.store.reading import Progress
     from search.trials.observer import Observer
 
+LOADING = "loading libraries, data and weights"
+"""Said at once: torch alone takes seconds to load, a minute on a machine that is busy."""
+logger = logging.getLogger(__name__)
+
 
 @contextmanager
 def show(screen: Console, noun: str = "trial") -> Iterator[Observer]:
     """Return an observer that draws bars on a terminal and prints lines elsewhere; ``noun`` names what it observes."""
     if not screen.is_terminal:
-        log_to()
-        yield Lines(screen, noun)
+        yield lines(screen, noun)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -39,6 +43,13 @@ def show(screen: Console, noun: str = "trial") -> Iterator[Observer]:
     )
     with Bar(*columns, console=screen, speed_estimate_period=600) as progress:
         yield Bars(progress, noun)
+
+
+def lines(screen: Console, noun: str = "trial") -> Lines:
+    """Return an observer that prints lines, and log the first line of a command that loads torch next."""
+    log_to()
+    logger.info("%s", LOADING)
+    return Lines(screen, noun)
 
 
 class Lines:
@@ -89,9 +100,7 @@ class Bars:
         self._best: float | None = None
         self._trials: dict[int, TaskID] = {}
         self._preparing: dict[str, TaskID] = {}
-        self._study = bars.add_task(
-            "study" if noun == "trial" else f"{noun}s", total=None, note="reading data and weights"
-        )
+        self._study = bars.add_task("study" if noun == "trial" else f"{noun}s", total=None, note=LOADING)
 
     def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
         self._metric, self._maximize, self._best = metric, maximize, progress.best

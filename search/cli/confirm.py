@@ -49,16 +49,17 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
 ) -> None:
     from search.cli import _progress
     from search.cli._console import console, print_json, storage_url, study_name
-    from search.lifecycle import confirm
     from search.records.command_line import command as proposed
     from search.records.plain_text import numbered
     from search.report import confirmed
-    from search.workers.launchers import Placement
-    from search.workers.options import RunOptions
 
     shares = _shares(fractions)
     screen = console(stderr=as_json)
     with _progress.show(screen, "training") as observer:
+        from search.lifecycle import confirm
+        from search.workers.launchers import Placement
+        from search.workers.options import RunOptions
+
         record = confirm.confirm_study(
             study_name(study),
             top=top,

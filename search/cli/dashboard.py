@@ -37,16 +37,20 @@ def command(
     import socket
 
     from search.cli._console import console, storage_url
+    from search.cli._working import working
     from search.errors import UserError
 
-    try:
-        from search.dashboard import access, app, serving
-    except ImportError as error:
-        raise UserError(f"the dashboard needs Dash ({error}): pip install 'ftsearch[dashboard]'") from error
-    access.check(host, token or None)
     url = storage_url(storage)
-    engine = _awaited(url)
-    page = app.build(engine, url, host=host, token=token or None, ahead=True)
+    with working(console(stderr=True), "loading libraries") as say:
+        try:
+            from search.dashboard import access, app, serving
+        except ImportError as error:
+            raise UserError(f"the dashboard needs Dash ({error}): pip install 'ftsearch[dashboard]'") from error
+        access.check(host, token or None)
+        say("opening the store")
+        engine = _awaited(url)
+        say("preparing the pages")
+        page = app.build(engine, url, host=host, token=token or None, ahead=True)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family)

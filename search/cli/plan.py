@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,8 +24,12 @@ _MOST_S = 20.0
 def command(
     study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.")],
     device: DeviceOption = "auto",
+    trials: Annotated[int | None, typer.Option(min=1, help="Number of trials, as `run` takes it.")] = None,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Time limit, as `run` takes it: 2h, 30m, 45s.")
+    ] = None,
 ) -> None:
-    from search.cli._console import console, log_to
+    from search.cli._console import console, log_to, seconds_of
     from search.cli._working import working
 
     screen = console()
@@ -34,7 +39,7 @@ def command(
         from search.runtime.several_backbones import each
 
         say("reading data and weights")
-        runtime = open_study(study, device=device)
+        runtime = open_study(study, device=device, trials=trials, timeout_s=seconds_of("--timeout", timeout))
         _data(screen, runtime)
         for part in each(runtime):
             _units(screen, part)
@@ -188,11 +193,12 @@ def _costs(screen: Console, runtime: StudyRuntime) -> None:
     screen.print(Sheet(headings, rows, left=("",), words="candidate"))
     spec = runtime.spec
     baseline = runtime.space.baseline()
-    plain, target = runtime.measure(baseline) * runtime.epochs(baseline), spec.search.target
+    plain, target, limit = runtime.measure(baseline) * runtime.epochs(baseline), spec.search.target, _limit(runtime)
     like_plain = "if every trial cost what the plain recipe does"
     many, end = f"{target} trials", f"at most about {wording.duration(plain * target)} {like_plain}"
-    if target >= OPEN:
-        many, end = "as many trials as time allows,", f"about {wording.duration(plain)} each {like_plain}"
+    if limit is not None:
+        many = f"as many trials as fit into {wording.duration(limit)}{f', at most {target},' * (target < OPEN)}"
+        end = f"about {wording.duration(plain)} each {like_plain}"
     screen.print(f"{many} of up to {runtime.most_epochs()} epochs on {runtime.precision.device}: {end}")
 
 
@@ -214,6 +220,52 @@ def _first(screen: Console, runtime: StudyRuntime) -> None:
     screen.print(Sheet(("trial",), rows, words="why, and the candidate"))
     then = "changes to the best so far and draws around common defaults; the sampler takes over as results come in"
     screen.print(f"then {then if search.portfolio == 'on' else 'what the sampler draws'} ({search.sampler.name})")
+    _reached(screen, runtime)
+
+
+def _limit(runtime: StudyRuntime) -> float | None:
+    """Return the seconds that a run may take; None without a limit."""
+    search = runtime.spec.search
+    return min((float(limit) for limit in (search.timeout, search.gpu_seconds) if limit), default=None)
+
+
+def _reached(screen: Console, runtime: StudyRuntime) -> None:
+    """Print how far a time limit reaches, and whether the plain recipe fits into it."""
+    import time
+
+    from search.report import wording
+    from search.trials.portfolio import PLAIN, Planned, plan_of
+    from search.trials.proposal import PLAIN_SHARE
+
+    limit, search, space = _limit(runtime), runtime.spec.search, runtime.space
+    if limit is None or search.portfolio == "off":
+        return
+    left, count, baseline = limit * (1 - (0 if search.final == "off" else search.final.share)), 0, space.baseline()
+    plain = runtime.measure(baseline) * runtime.epochs(baseline)
+    is_too_long, begin, plan = plain > PLAIN_SHARE * limit, time.monotonic(), plan_of(runtime)[: search.target]
+    for item in plan:
+        if item == PLAIN:
+            left -= 0 if is_too_long else plain
+        elif isinstance(item, Planned):
+            part = runtime.of(item.candidate)
+            left -= part.measure(item.candidate) * part.epochs(item.candidate)
+        if left < 0 or time.monotonic() - begin > _MOST_S:
+            break
+        count += 1
+    many = f"at least {count} of these {'is' if count == 1 else 'are'}" if count else "few of these are"
+    many = "all of these and more are" if count == len(plan) else many
+    screen.print(
+        f"in {wording.duration(limit)}, {many} likely to be reached: features that trials share are computed once, "
+        "which this estimate does not count",
+        soft_wrap=True,
+    )
+    if is_too_long:
+        screen.print(
+            f"the plain recipe, about {wording.duration(plain)}, takes more than a tenth of that and is left out, so "
+            f"nothing will be compared with it; with --timeout {math.ceil(plain / PLAIN_SHARE / 60)}m it is tried",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def _goals(screen: Console, runtime: StudyRuntime) -> None:

@@ -64,20 +64,26 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     ] = False,
     device: DeviceOption = "auto",
 ) -> None:
-    from search.cli import _prediction
     from search.cli._console import console
+    from search.cli._working import working
     from search.errors import DataError, UserError
-    from search.model.predict import items_in, load_model, predict
-    from search.training.memory_budget import keep_memory
 
     if as_csv and as_json:
         raise UserError("--json and --csv exclude each other; give one of them")
-    keep_memory()
-    opened = load_model(model, format=format_name, device=device, trust=trust)
-    _check(opened, pictures, masks, threshold)
-    items = items_in(opened, place, text_column, pair_column)
-    written = _prediction.writer(opened, items, place, pictures, masks)
-    predictions = [written(prediction) for prediction in predict(opened, items, top, threshold)]
+    notes = console(stderr=True)
+    with working(notes, "loading libraries") as say:
+        from search.cli import _prediction
+        from search.model.predict import items_in, load_model, predict
+        from search.training.memory_budget import keep_memory
+
+        say("loading the model")
+        keep_memory()
+        opened = load_model(model, format=format_name, device=device, trust=trust)
+        _check(opened, pictures, masks, threshold)
+        items = items_in(opened, place, text_column, pair_column)
+        written = _prediction.writer(opened, items, place, pictures, masks)
+        say("predicting")
+        predictions = [written(prediction) for prediction in predict(opened, items, top, threshold)]
     broken = [prediction for prediction in predictions if prediction.broken]
     kind = opened.inputs.kind if opened.inputs else "inputs"
     if len(broken) == len(predictions):
@@ -85,7 +91,6 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         more = f", nor any of the {len(predictions) - 1} others" if len(predictions) > 1 else ""
         raise DataError(f"cannot read {what}{more}; give another")
     _prediction.show(opened, predictions, as_csv=as_csv, as_json=as_json)
-    notes = console(stderr=True)
     for prediction in broken:
         predicted = f"{prediction.name}: {prediction.broken}" if kind == "images" else prediction.broken
         notes.print(f"skipped {predicted}", soft_wrap=True)

@@ -38,16 +38,17 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
 ) -> None:
     from dataclasses import asdict
 
-    from search.api import refit_study
     from search.cli import _outcome, _progress
     from search.cli._console import console, print_json, storage_url, study_name
     from search.errors import RunError
     from search.records.study import TrialState
     from search.report import confirmed
-    from search.workers.options import RunOptions
 
     screen = console(stderr=as_json)
     with _progress.show(screen, "refit") as observer:
+        from search.api import refit_study
+        from search.workers.options import RunOptions
+
         record, refit = refit_study(
             study_name(study),
             candidate=candidate,

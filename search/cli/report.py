@@ -24,17 +24,22 @@ def command(
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     from search.cli._console import console, open_store, study_name
-    from search.report import images, page
-    from search.report.gather import gather
+    from search.cli._working import working
 
     names = list(dict.fromkeys(study_name(study) for study in studies))
-    with open_store(storage) as engine:
-        records = [gather(engine, name) for name in names]
-    path = page.write(records, output or Path("runs") / records[0].name / "report.html")
-    console().print(f"Report: {path}", soft_wrap=True)
-    if png is not None:
-        written = images.write(records, png)
-        console().print(f"Pictures: {len(written)} in {png}", soft_wrap=True)
+    with working(console(stderr=True), "reading the studies") as say:
+        from search.report import images, page
+        from search.report.gather import gather
+
+        with open_store(storage) as engine:
+            records = [gather(engine, name) for name in names]
+        say("drawing the figures")
+        path = page.write(records, output or Path("runs") / records[0].name / "report.html")
+        console().print(f"Report: {path}", soft_wrap=True)
+        if png is not None:
+            say("drawing the pictures")
+            written = images.write(records, png)
+            console().print(f"Pictures: {len(written)} in {png}", soft_wrap=True)
     if show:
         import webbrowser
 

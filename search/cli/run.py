@@ -76,15 +76,17 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     ] = True,
     report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,
 ) -> None:
-    from search.api import run_study
-    from search.cli import _outcome, _progress
+    from search.cli import _progress
     from search.cli._console import console, process_begin, seconds_of, storage_url
-    from search.workers.launchers import Placement
-    from search.workers.options import RunOptions
 
-    placement = Placement(launcher, per_gpu, address, optuna, _pairs(launcher_option or []))
-    screen = console()
+    screen, since = console(), process_begin()
     with _progress.show(screen) as observer:
+        from search.api import run_study
+        from search.cli import _outcome
+        from search.workers.launchers import Placement
+        from search.workers.options import RunOptions
+
+        placement = Placement(launcher, per_gpu, address, optuna, _pairs(launcher_option or []))
         result = run_study(
             study,
             trials=trials,
@@ -92,7 +94,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
             sampler=sampler,
             report=report,
             final=final,
-            since=process_begin(),
+            since=since,
             options=RunOptions(
                 storage=storage_url(storage),
                 workers=workers,

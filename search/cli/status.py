@@ -103,12 +103,12 @@ def _page(engine: Engine, name: str) -> Group:
     record = reading.load_study(engine, name, epochs=False)
     progress, pace = reading.progress(engine, name), workers.pace(engine, name)
     metric, winner = wording.metric_name(record.metric), headline.winner_name(record)
-    tied = f" ({winner})" if winner else ""
+    by = f" by {winner}" if winner else ""
     best = record.best.value if record.best is not None else progress.best
     lines = [
         Text.assemble((name, "bold"), f"  {record.backbone} ({record.weights}) on {record.dataset.name}"),
         Text(tables.states(record) + " The study has been stopped." * progress.stopping),
-        Text(f"best {metric} {wording.number(best)}{tied}, plain recipe {wording.number(progress.baseline)}"),
+        Text(f"best {metric} {wording.number(best)}{by}, plain recipe {wording.number(progress.baseline)}"),
     ]
     if pace.trials_per_hour is not None:
         lines.append(Text(f"{pace.trials_per_hour:.3g} trials per hour"))

@@ -40,12 +40,13 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         Path | None, typer.Option(help="Where logs go; runs/STUDY by default.", show_default=False)
     ] = None,
 ) -> None:
+    from search.cli import _progress
+    from search.cli._console import console, seconds_of, storage_url
+
+    observer = _progress.lines(console())
     from search.api import join_study
-    from search.cli._console import console, log_to, seconds_of, storage_url
-    from search.cli._progress import Lines
     from search.workers.options import RunOptions
 
-    log_to()
     join_study(
         study,
         folder=folder,
@@ -54,6 +55,6 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         idle_exit_s=seconds_of("--idle-exit", idle_exit) or 0.0,
         final=final,
         options=RunOptions(
-            storage=storage_url(storage), device=device, data=data, observer=Lines(console()), artifacts=artifacts
+            storage=storage_url(storage), device=device, data=data, observer=observer, artifacts=artifacts
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,29 @@ DATA_VARIABLE = "FTSEARCH_DATA"
 """Environment variable with the folders, separated as in ``PATH``, that may hold data of stored studies; unset: any."""
 
 
-def open_study(study: str | Path | Mapping[str, Any], *, device: str = "auto") -> StudyRuntime:
-    """Return the study's runtime: data checked, backbone and decisions resolved; nothing is trained or stored."""
-    return checked_runtime(read_study(study), device)
+def open_study(
+    study: str | Path | Mapping[str, Any],
+    *,
+    device: str = "auto",
+    trials: int | None = None,
+    timeout_s: float | None = None,
+) -> StudyRuntime:
+    """Return the study's runtime: data checked, backbone and decisions resolved; nothing is trained or stored.
+
+    Args:
+        trials, timeout_s: instead of the study file's.
+    """
+    return checked_runtime(limited(read_study(study), trials, timeout_s), device)
+
+
+def limited(spec: StudySpec, trials: int | None, timeout_s: float | None) -> StudySpec:
+    """Return ``spec`` with another number of trials and another time limit, where they are given."""
+    search = spec.search
+    if trials is not None:
+        search = replace(search, trials=trials)
+    if timeout_s is not None:
+        search = replace(search, timeout=timeout_s)
+    return replace(spec, search=search)
 
 
 def stored_spec(stored: StudyRecord, data: Path | None = None) -> StudySpec:

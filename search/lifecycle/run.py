@@ -12,7 +12,7 @@ from typing import Any, Unpack
 from search.errors import NotFoundError, UserError
 from search.lifecycle import final as ending
 from search.lifecycle.artifact_places import study_artifacts
-from search.lifecycle.open import checked_runtime, read_study, stored_spec, writable
+from search.lifecycle.open import checked_runtime, limited, read_study, stored_spec, writable
 from search.records.study import OPEN, StudyRecord, TrialRecord
 from search.report import page
 from search.runtime.study_record import study_record
@@ -94,11 +94,7 @@ def run_study(
         ConflictError: the name belongs to a study of other data or another space.
     """
     begin = time.monotonic() if since is None else since
-    spec = read_study(study)
-    if trials is not None:
-        spec = replace(spec, search=replace(spec.search, trials=trials))
-    if timeout_s is not None:
-        spec = replace(spec, search=replace(spec.search, timeout=timeout_s))
+    spec = limited(read_study(study), trials, timeout_s)
     if sampler is not None:
         spec = sampled_by(spec, sampler)
     if not final:

@@ -204,9 +204,10 @@ def _p(value: float) -> str:
 
 def sentences(study: StudyRecord) -> list[str]:
     """Return sentences on the winner's fresh trainings and test images; empty before there are any."""
-    chosen = final.choice_sentence(study), final.model_sentence(study) if study.finals else ""
-    lines = [line for line in (_verdict(study), _luck(study), _progress(study), *chosen) if line]
-    return lines + _final(study)
+    model = final.model_sentence(study) if study.finals else ""
+    said = (final.choice_sentence(study), f"The model is {model}" if model else "")
+    lines = [line for line in (_verdict(study), _luck(study), _progress(study), *said) if line]
+    return [f"{line[0].upper()}{line[1:]}" for line in lines + _final(study)]
 
 
 def whole(study: StudyRecord) -> list[Confirmed]:
@@ -220,12 +221,13 @@ def _verdict(study: StudyRecord) -> str:
     rows = whole(study)
     if not rows:
         return ""
-    best, plain = rows[0], next((row for row in rows if row.is_baseline), None)
-    how = f"{len(best.values)} fresh training{'s' * (len(best.values) > 1)}" + (
-        f" over {best.folds} folds" if best.folds > 1 else ""
-    )
+    first, plain = rows[0], next((row for row in rows if row.is_baseline), None)
+    best = first if first.is_baseline else _of_winner(study, rows) or first
+    how = wording.counted(len(best.values), "fresh training") + (f" over {best.folds} folds" if best.folds > 1 else "")
     name = "the plain recipe" if best.is_baseline else f"trial {best.number}"
-    text = f"With {how} {name} is best: {wording.metric_name(study.metric)} {_mean(best)}"
+    metric = wording.metric_name(study.metric)
+    text = f"With {how} {name} {'is best:' if best is first else ', the winner, has'} {metric} {_mean(best)}"
+    text = text.replace(" ,", ",")
     if best.is_baseline or plain is None:
         return text + ("; no candidate of the search beats it." if best.is_baseline and len(rows) > 1 else ".")
     text += f" against {_mean(plain)} of the plain recipe"
@@ -239,6 +241,11 @@ def _verdict(study: StudyRecord) -> str:
         f"{text}: {_difference(study, best.against)}, {certain} "
         f"(paired t-test over {pairs} pairs, p {_equals(adjusted)} after Holm)."
     )
+
+
+def _of_winner(study: StudyRecord, rows: Sequence[Confirmed]) -> Confirmed | None:
+    """Return the row of the study's winner, of which all sentences speak, however many trials did well."""
+    return next((row for row in rows if study.best is not None and row.number == study.best.number), None)
 
 
 def _equals(p: float) -> str:
@@ -256,13 +263,14 @@ def _mean(row: Confirmed) -> str:
 
 
 def _luck(study: StudyRecord) -> str:
-    winner = next(iter(study.ranking), None)
-    row = next((row for row in whole(study) if winner is not None and row.number == winner.number), None)
+    highest = next(iter(study.ranking), None)
+    row = next((row for row in whole(study) if highest is not None and row.number == highest.number), None)
     if row is None or row.drop is None or row.searched is None:
         return ""
     other = f" and on other validation {study.dataset.noun}" if row.folds > 1 else ""
     searched = wording.number(row.searched)
-    what = f"The search saw {searched} for its best trial, {row.number}; with fresh seeds{other} it "
+    highest_of_all = "" if highest is study.best else ", the best value of all"
+    what = f"The search saw {searched} for trial {row.number}{highest_of_all}; with fresh seeds{other} it "
     if row.drop <= 0:
         return f"{what}does no worse ({wording.number(row.mean)}): no sign of selection bias."
     return f"{what}reaches {wording.number(row.mean)}: {row.drop:.4f} of it was luck (selection bias)."

@@ -16,10 +16,13 @@ def choice_sentence(study: StudyRecord) -> str:
     chosen, best, ahead = study.contenders, study.best, study.ahead
     if best is not None and ahead is not None:
         metric, count = wording.metric_name(study.metric), study.dataset.samples().get("val", 0)
+        why = _why(best, ahead, *(calibrated_loss(one.extras) for one in (best, ahead)))
+        if wording.number(ahead.value) == wording.number(best.value):
+            equal = f"{_name(best)} and {_name(ahead)} have the same {metric}, {wording.number(best.value)}"
+            return f"{equal}; the former wins, {why}."
         return (
             f"{_name(ahead)} has {metric} {wording.number(ahead.value)}, which {count} validation {study.dataset.noun} "
-            f"cannot tell apart from the {wording.number(best.value)} of {_name(best)}; "
-            f"{_why(best, ahead, *(calibrated_loss(one.extras) for one in (best, ahead)))}."
+            f"cannot tell apart from the {wording.number(best.value)} of {_name(best)}; the latter wins, {why}."
         )
     if not chosen:
         return ""
@@ -30,7 +33,7 @@ def choice_sentence(study: StudyRecord) -> str:
         return (
             f"Over {winner.trainings} trainings, the search's own and fresh ones, {_name(higher.trial)} has mean "
             f"{metric} {wording.number(higher.mean)}, which validation cannot tell apart from the "
-            f"{wording.number(winner.mean)} of {_name(winner.trial)}; "
+            f"{wording.number(winner.mean)} of {_name(winner.trial)}; the latter wins, "
             f"{_why(winner.trial, higher.trial, winner.calibrated_loss, higher.calibrated_loss)}."
         )
     beaten = ", ".join(f"{wording.number(one.mean)} of {_name(one.trial)}" for one in others)
@@ -44,9 +47,9 @@ def choice_sentence(study: StudyRecord) -> str:
 
 def _why(best: TrialRecord, ahead: TrialRecord, loss: float | None, other: float | None) -> str:
     if best.prior > ahead.prior:
-        return "the latter wins, as candidates of its kind (trained further, on larger maps) did better on other data"
+        return "as candidates of its kind (trained further, on larger maps) did better on other data"
     lower = f"lower: {wording.number(loss)} against {wording.number(other)}"
-    return f"the latter wins, as its calibrated loss is {lower}"
+    return f"as its calibrated loss (what it knows, however sure it is) is {lower}"
 
 
 def _ahead_of(winner: Contender, same: Sequence[Contender]) -> str:
@@ -85,5 +88,5 @@ def model_sentence(study: StudyRecord) -> str:
     mean = f", the mean of {final.trainings} trainings" if final.trainings > 1 else ""
     return (
         f"{who} trained on train and validation data, {final.images} {noun}, for {epochs}{mean}; no {noun} are left to "
-        f"score it on. {score} is what it had on the validation {noun} before."
+        f"score it on. Before, it had {score} on the validation {noun}."
     )

@@ -10,17 +10,20 @@ from search.sampling.importance import importances
 
 FEWEST = 20
 """Fewest complete trials from which a search learns anything that another seed would not reverse."""
+_TOLD_APART = 6
+"""Fewest complete trials of which some are best: three, and as many others."""
 
 
 def findings(study: StudyRecord) -> list[str]:
     """Return sentences: what fresh seeds say, what mattered most, what the best trials share, what size gains.
 
-    With fewer than ``FEWEST`` complete trials, only what fresh seeds say.
+    With fewer than ``FEWEST`` complete trials, only what fresh seeds say and what the best have in common.
     """
     done, fresh = list(study.ranking), sentences(study)
     if len(done) < FEWEST:
-        return fresh
-    return fresh + [line for line in (paid(study), _mattered(study), _shared(done), _smallest(study, done)) if line]
+        return fresh + [line for line in (_alike(done),) if line]
+    found = (paid(study), _mattered(study), _shared(done), _alike(done), _smallest(study, done))
+    return fresh + [line for line in found if line]
 
 
 def _mattered(study: StudyRecord) -> str:
@@ -52,6 +55,27 @@ def _shared(done: list[TrialRecord]) -> str:
     return (
         f"The best {len(states)} of {len(done)} complete trials kept {_span(kept)} of {units} units and froze "
         f"{_span(frozen)} of them."
+    )
+
+
+def _alike(done: list[TrialRecord]) -> str:
+    """Return the parts of the best trials' words that all of them share, and not all others too."""
+    if len(done) < _TOLD_APART:
+        return ""
+    count = max(len(done) // 4, 3)
+    best, others = ([set(trial.words.split(", ")) for trial in part] for part in (done[:count], done[count:]))
+    shared = [
+        part
+        for part in done[0].words.split(", ")
+        if all(part in words for words in best) and not all(part in words for words in others)
+    ]
+    having = sum(set(shared) <= words for words in others)
+    few = " (too few trials to say why)" if len(done) < FEWEST else ""
+    return (
+        f"The best {count} of {len(done)} complete trials have in common: {', '.join(shared)}; so "
+        f"{'has' if having == 1 else 'have'} {having or 'none'} of the other {len(others)}{few}."
+        if shared
+        else ""
     )
 
 

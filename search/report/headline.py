@@ -52,8 +52,7 @@ def headline(study: StudyRecord) -> Headline | None:
     who = (winner_name(study), best.words, structures.cells(study, best))
     if gained is None:
         values = f"{metric} {wording.number(best.value)}"
-        missing = "has no result yet" if study.baseline is not None else "was not tried"
-        return Headline("", values, "", Proof.UNKNOWN, f"the plain recipe {missing}", "", *who)
+        return Headline("", values, "no comparison", Proof.UNKNOWN, _missing(study), "", *who)
     if gained.best is gained.baseline:
         values = f"{metric} {wording.number(best.value)}"
         reason = f"none of {wording.counted(gained.candidates, 'candidate')} beat the plain recipe"
@@ -73,6 +72,19 @@ def headline(study: StudyRecord) -> Headline | None:
     )
 
 
+def _missing(study: StudyRecord) -> str:
+    """Return why there is nothing to compare the winner with, and how to get it."""
+    if study.baseline is not None:
+        return "the plain recipe has no result yet"
+    search = ((study.spec or {}).get("study") or {}).get("search") or {}
+    if search.get("timeout") or search.get("budget"):
+        return (
+            "the plain recipe was not tried, as it comes after the first few candidates and only where it takes at "
+            "most a tenth of the time; a new study with more time tries it"
+        )
+    return "the plain recipe has not been tried yet"
+
+
 def sentence(study: StudyRecord) -> str:
     """Return the headline in a sentence or two, or why there is none yet."""
     shown = headline(study)
@@ -84,17 +96,20 @@ def sentence(study: StudyRecord) -> str:
 
 
 def winner_name(study: StudyRecord) -> str:
-    """Return the winner's name, with the trials that are as good: ``trial 3, tied with trials 10 and 14``."""
+    """Return the winner's name: ``trial 3 (trials 10 and 14 reach the same accuracy)``.
+
+    Where more than the value decided between equal trials, ``final.choice_sentence`` names them.
+    """
     best = study.best
     if best is None:
         return ""
     tied = [trial.number for trial in study.tied]
     name = f"the plain recipe (trial {best.number})" if best.is_baseline else f"trial {best.number}"
-    if not tied:
+    if not tied or study.ahead is not None or study.contenders:
         return name
-    if len(tied) > _NAMED:
-        return f"{name}, tied with {len(tied)} other trials"
-    return f"{name}, tied with {wording.listed([str(number) for number in tied], 'trial')}"
+    others = wording.listed([str(number) for number in tied], "trial")
+    others = f"{len(tied)} other trials" if len(tied) > _NAMED else others
+    return f"{name} ({others} {'reach' if len(tied) > 1 else 'reaches'} the same {wording.metric_name(study.metric)})"
 
 
 def _badge(gained: Gain) -> str:

@@ -123,7 +123,8 @@ class Drawings:
         choice = f"<label class='view'>View <select>{options}</select></label>" if len(views) > 1 else ""
         label = escape(f"{kind.title}. {kind.how_to_read}", quote=True)
         height = drawing.layout.height or 380
-        width = f";min-width:{kind.least_width}px" if kind.least_width else ""
+        least = kind.narrowest(drawing)
+        width = f";min-width:{least}px" if least else ""
         self.html[key] = (
             f"<figure>{choice}<div class='wide'><div class='plot' role='group' aria-label='{label}' "
             f"data-figure='{escape(key)}' style='height:{height}px{width}'></div></div></figure>"
@@ -153,7 +154,7 @@ def table(heads: Sequence[str], rows: Sequence[str], *, cards: bool = False) -> 
 
 def plain_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """Return a table of texts."""
-    return table(heads, [f"<tr>{_cells(line)}</tr>" for line in lines])
+    return table(heads, [f"<tr>{_cells(line, labels=heads)}</tr>" for line in lines], cards=True)
 
 
 def _cells(line: Sequence[str], *, worded: bool = False, labels: Sequence[str] = ()) -> str:
@@ -245,10 +246,11 @@ def _front(study: StudyRecord, level: int) -> str:
     lines = front.rows(study)
     if not lines:
         return ""
-    rows = [f"<tr>{_cells(line, worded=True)}</tr>" for line in lines[:_ROWS]]
+    heads = front.columns(study)
+    rows = [f"<tr>{_cells(line, worded=True, labels=heads)}</tr>" for line in lines[:_ROWS]]
     return (
         f"<section><h{level}>{front.HEADING}</h{level}><p class='soft'>{escape(front.sentence(study))}</p>"
-        f"{table(front.columns(study), rows)}</section>"
+        f"{table(heads, rows, cards=True)}</section>"
     )
 
 
@@ -256,16 +258,10 @@ def _ranking(study: StudyRecord, place: int, level: int) -> str:
     lines = ranking_table.rows(study, _ROWS)
     if not lines:
         return ""
-    best, heads = study.best, ranking_table.headings(study)
+    heads = ranking_table.headings(study)
     rows = []
     for line in lines:
-        kind = (
-            "best"
-            if best and line.number == str(best.number)
-            else "plain"
-            if line.state.startswith("plain recipe")
-            else ""
-        )
+        kind = ranking_table.kind(line)
         rows.append(f"<tr class='{kind}' data-trial='{line.number}'>{_cells(line, worded=True, labels=heads)}</tr>")
     further = len(study.trials) - len(lines)
     more = f"<p class='soft'>{further} further trials: ftsearch trials {escape(study.name)}</p>" if further > 0 else ""
@@ -293,9 +289,10 @@ def _failures(study: StudyRecord, level: int) -> str:
     failed = tables.failures(study)
     if not failed:
         return ""
-    rows = [f"<tr>{_cells(line, worded=True)}</tr>" for line in failed[:_ROWS]]
+    heads = ("kind", "trial", "reason")
+    rows = [f"<tr>{_cells(line, worded=True, labels=heads)}</tr>" for line in failed[:_ROWS]]
     more = f"<p class='soft'>{len(failed) - _ROWS} further failures are not listed.</p>" if len(failed) > _ROWS else ""
-    return f"<section><h{level}>Failures</h{level}>{table(('kind', 'trial', 'reason'), rows)}{more}</section>"
+    return f"<section><h{level}>Failures</h{level}>{table(heads, rows, cards=True)}{more}</section>"
 
 
 def _repeat(study: StudyRecord, level: int) -> str:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import wording
 
+WINNER, PLAIN = "winner", "plain recipe"
+
 
 class Row(NamedTuple):
     """One trial in the ranking; every cell is text, in the order of ``headings``."""
@@ -29,7 +31,8 @@ def headings(study: StudyRecord) -> tuple[str, ...]:
 
 def rows(study: StudyRecord, most: int | None = None) -> list[Row]:
     """Return the trials in the order of ``ordered``, at most ``most``."""
-    return [row(trial, str(rank or "")) for rank, trial in ordered(study)[:most]]
+    best = study.best
+    return [row(trial, str(rank or ""), is_winner=trial is best) for rank, trial in ordered(study)[:most]]
 
 
 def ordered(study: StudyRecord) -> list[tuple[int | None, TrialRecord]]:
@@ -46,10 +49,16 @@ def ordered(study: StudyRecord) -> list[tuple[int | None, TrialRecord]]:
     return [*enumerate(ranked, 1), *((None, trial) for trial in (*broken, *pruned, *rest))]
 
 
-def row(trial: TrialRecord, rank: str = "") -> Row:
+def kind(line: Row) -> str:
+    """Return how a row is marked: ``best``, ``plain`` for the plain recipe, else empty."""
+    return "best" if line.state.startswith(WINNER) else "plain" if line.state.startswith(PLAIN) else ""
+
+
+def row(trial: TrialRecord, rank: str = "", *, is_winner: bool = False) -> Row:
     """Return a trial's row of a ranking."""
-    size = trial.size
-    state = "plain recipe" if trial.is_baseline and trial.state is TrialState.COMPLETE else trial.state.value
+    size, marks = trial.size, [WINNER] * is_winner
+    marks += [PLAIN] * (trial.is_baseline and trial.state is TrialState.COMPLETE)
+    state = ", ".join(marks) or trial.state.value
     return Row(
         rank,
         str(trial.number),

@@ -46,6 +46,10 @@ UNITS
 .tile span { color: var(--soft); font-size: .85rem; }
 .warn { border-left: 4px solid var(--warn); background: var(--card); padding: 10px 14px; border-radius: 6px; }
 figure { margin: 0; } .plot { width: 100%; min-height: 140px; } .wide { overflow-x: auto; overflow-y: hidden; }
+.wide, .scroll:not(.cards) { background: linear-gradient(to right, var(--back) 30%, transparent) left / 40px 100% no-repeat local,
+  linear-gradient(to left, var(--back) 30%, transparent) right / 40px 100% no-repeat local,
+  linear-gradient(to right, var(--line), transparent) left / 18px 100% no-repeat scroll,
+  linear-gradient(to left, var(--line), transparent) right / 18px 100% no-repeat scroll; }
 .view { display: inline-block; margin: 6px 0; font-size: .9rem; color: var(--soft); }
 select, input, button, .button { font: inherit; color: var(--ink); background: var(--card); border: 1px solid var(--line);
   border-radius: 6px; padding: 4px 10px; max-width: 100%; }
@@ -70,6 +74,8 @@ footer { color: var(--soft); font-size: .85rem; padding: 32px 0; }
   .js-plotly-plot .textpoint text, .js-plotly-plot .bars .bartext-outside { fill: var(--ink) !important; }
 @media (max-width: 600px) { .page { padding: 0 12px 20px; } h1 { font-size: 1.35rem; } td.words { min-width: 520px; }
   .tile b { font-size: 1.1rem; }
+  .wide:has(> [style*="min-width"])::before, .wide:has(> * > [style*="min-width"])::before { content: "Wider than the screen: scroll sideways \2192";
+    display: block; position: sticky; left: 0; width: fit-content; color: var(--soft); font-size: .85rem; }
   .cards { border: 0; } .cards thead { display: none; } .cards table, .cards tbody { display: block; }
   .cards tr { display: flex; flex-wrap: wrap; gap: 2px 14px; border: 1px solid var(--line); border-radius: 8px;
     padding: 8px 12px; margin: 0 0 8px; }
@@ -81,7 +87,7 @@ footer { color: var(--soft); font-size: .85rem; padding: 32px 0; }
   :root, :root[data-theme] { color-scheme: light; --ink:#000; --soft:#333; --line:#bbb; --back:#fff; --card:#fff; --accent:#000; }
   body { font-size: 11px; } .page { max-width: none; padding: 0; } .plot, figure, tr, section.one { break-inside: avoid; }
   h2, h3 { break-after: avoid; } .view, .toc, .skip, .theme, .modebar { display: none !important; }
-  .scroll, .wide { overflow: visible; } thead { display: table-header-group; }
+  .scroll, .wide { overflow: visible; background: none !important; } .wide::before { display: none !important; } thead { display: table-header-group; }
   td, td.words { white-space: normal; min-width: 0; } }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 """.replace("FONT", theme.FONT)

@@ -151,6 +151,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     for steps in (
         (1.0,),
         (1.0, 2.0, 5.0),
+        (1.0, 1.5, 2.0, 3.0, 5.0, 7.0),
         tuple(map(float, range(1, 10))),
         tuple(tick / 10 for tick in range(10, 100, 5)),
     ):

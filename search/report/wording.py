@@ -55,7 +55,8 @@ def number(value: float | None, digits: int = DIGITS) -> str:
 
 def signed(value: float, digits: int = 4) -> str:
     """Return a difference with its sign."""
-    return f"{value:+.{digits}f}".replace("-", "\u2212")
+    rounded = round(value, digits)
+    return f"{rounded:+.{digits}f}".replace("-", "\u2212") if rounded else f"\u00b1{0:.{digits}f}"
 
 
 def count(value: float) -> str:

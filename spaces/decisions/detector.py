@@ -15,6 +15,8 @@ from spaces.detector import pretrained_detector
 
 KINDS = ("faster_rcnn", "retinanet", "fcos")
 PLAIN = "faster_rcnn"
+PRETRAINED = "pretrained"
+"""In the portfolio: the kind of the detector whose backbone the chain is."""
 LIKELY = "fcos"
 """Without a pretrained detector: no anchors to fit, and a training costs a small part of a Faster R-CNN's, which
 classifies a thousand proposals in every image (MobileNetV2, 96x128 pixels: 0.3 to 28.6 GFLOPs per image)."""
@@ -66,6 +68,13 @@ class Detector(Decision[str]):
 
     def apply(self, chain: Chain, value: str) -> Chain:
         return replace(chain, facts={**chain.facts, "detector": value})
+
+    def meant(self, wish: Json, chain: Chain, choices: Choices | None) -> str | None:
+        """Return the kind; that of the pretrained detector, if there is one, for ``pretrained``."""
+        if wish != PRETRAINED:
+            return self.parse(wish)
+        own = pretrained_detector(chain.facts)
+        return own.kind if own else None
 
     def words(self, value: str, chain: Chain) -> str:
         return _WORDS[value] if value != PLAIN else ""

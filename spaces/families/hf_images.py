@@ -37,6 +37,7 @@ class _Call:
 
     Attributes:
         versions: of the tensors among its arguments by identity: a tensor that is changed in place is another one.
+            ``version`` is that of its result.
         given: the tensor among its arguments that the module before it handed on.
         inside: the calls that it made itself.
     """
@@ -94,9 +95,11 @@ class HuggingFaceImages(Family):
 
 
 def first_tensor(output: Any) -> Tensor | None:
-    """Return ``output``, or the first entry of a tuple or of a library's output, if that is a tensor."""
-    while isinstance(output, tuple | list | Mapping) and output:
-        output = next(iter(output.values())) if isinstance(output, Mapping) else output[0]
+    """Return ``output``, or the first entry of a tuple or of the library's own kind of output, if that is a tensor."""
+    while isinstance(output, tuple) or hasattr(output, "to_tuple"):
+        if not len(output):
+            return None
+        output = output[0]
     return output if isinstance(output, Tensor) else None
 
 

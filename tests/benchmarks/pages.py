@@ -125,6 +125,7 @@ def painted(url: str, ready: str) -> tuple[float, float, float]:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(300_000)
         received = [0]
         client = page.context.new_cdp_session(page)
         client.send("Network.enable")
@@ -132,7 +133,7 @@ def painted(url: str, ready: str) -> tuple[float, float, float]:
         page.add_init_script(NOTING)
         begin = time.perf_counter()
         page.goto(url)
-        page.wait_for_selector(ready, timeout=300_000)
+        page.wait_for_selector(ready)
         seconds = time.perf_counter() - begin
         text = page.evaluate("window.textSeconds") or float("nan")
         browser.close()

@@ -49,7 +49,7 @@ class Drawing(ABC):
         name: the file's name.
         title: above the figure; ``how_to_read`` one line below it.
         order: sort key among the figures of a page.
-        least_width: pixels below which it cannot be read; a narrower page scrolls it sideways.
+        least_width: pixels below which it cannot be read.
     """
 
     name: ClassVar[str]
@@ -59,6 +59,10 @@ class Drawing(ABC):
     section: ClassVar[Section] = Section.PROGRESS
     needs: ClassVar[frozenset[Need]] = frozenset()
     least_width: ClassVar[int] = 0
+
+    def narrowest(self, drawing: go.Figure) -> int:
+        """Return the pixels below which ``drawing`` cannot be read; a narrower page scrolls it sideways."""
+        return self.least_width
 
     @abstractmethod
     def draw(self, rows: Any) -> go.Figure:

@@ -11,9 +11,12 @@ from search.report import theme, wording
 from search.report.confirmed import confirmed
 from search.report.figures._base import Figure, Section
 
+_APART = 0.24
+"""Between a candidate's mean and its seeds, which are drawn below, in the distance of two candidates."""
+
 
 class Row(NamedTuple):
-    """One confirmed candidate; ``margin`` is half the 95 % interval of the mean, None for a single seed."""
+    """One confirmed candidate; ``margin`` is half the 95 % interval of the mean, None for fewer than three seeds."""
 
     number: int
     searched: float | None
@@ -21,6 +24,7 @@ class Row(NamedTuple):
     values: tuple[float, ...]
     mean: float
     margin: float | None
+    is_baseline: bool
 
 
 class Rows(NamedTuple):
@@ -35,13 +39,13 @@ class Confirmation(Figure):
 
     name, title, order, section = "confirmation", "Confirmed with fresh seeds", 25, Section.PROGRESS
     how_to_read = (
-        "Points are fresh seeds, the bar the 95 % interval of their mean, the cross what the search saw: "
-        "a search picks lucky trials, so expect it above."
+        "Points are trainings with fresh seeds, the cross what the search saw: a search picks lucky trials, so expect "
+        "it above."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:
         candidates = [
-            Row(row.number, row.searched, row.folds, row.values, row.mean, row.margin)
+            Row(row.number, row.searched, row.folds, row.values, row.mean, row.margin, row.is_baseline)
             for row in confirmed(study, fraction=1.0)
         ]
         return Rows(study.metric, tuple(candidates)) if candidates else None
@@ -49,38 +53,61 @@ class Confirmation(Figure):
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("No candidate has been trained again with fresh seeds yet.")
-        labels = [_label(row) for row in rows.candidates]
-        figure = go.Figure(
-            go.Scatter(
-                x=[row.mean for row in rows.candidates],
-                y=labels,
-                error_x={"type": "data", "array": [row.margin or 0.0 for row in rows.candidates], "color": theme.BLUE},
+        middles = [place - _APART for place in range(len(rows.candidates))]
+        known = [(row, y) for row, y in zip(rows.candidates, middles, strict=True) if row.margin is not None]
+        figure = go.Figure()
+        if known:
+            figure.add_scatter(
+                x=[row.mean for row, _ in known],
+                y=[y for _, y in known],
+                error_x={"type": "data", "array": [row.margin for row, _ in known], "color": theme.BLUE},
                 mode="markers",
-                marker={"color": theme.BLUE, "size": 11, "symbol": "diamond"},
-                name="mean of the seeds",
+                marker={"color": theme.BLUE, "size": 1},
+                name="95 % interval of the mean",
+                hoverinfo="skip",
             )
-        )
         figure.add_scatter(
-            x=[value for row in rows.candidates for value in row.values],
-            y=[_label(row) for row in rows.candidates for _ in row.values],
+            x=[row.mean for row in rows.candidates],
+            y=middles,
             mode="markers",
-            marker={"color": theme.SKY, "size": 7},
-            name="one seed",
+            marker={"color": theme.BLUE, "size": 11, "symbol": "diamond"},
+            name="mean of the seeds",
+            hovertemplate="mean %{x:.4f}<extra></extra>",
         )
         figure.add_scatter(
             x=[row.searched for row in rows.candidates],
-            y=labels,
+            y=middles,
             mode="markers",
-            marker={"color": theme.RED, "size": 10, "symbol": "x"},
+            marker={"color": theme.RED, "size": 12, "symbol": "x-thin-open", "line": {"width": 3}},
             name="in the search",
+            hovertemplate="in the search %{x:.4f}<extra></extra>",
         )
-        figure = theme.styled(figure, height=140 + 34 * len(labels), x=wording.metric_name(rows.metric))
-        figure.update_yaxes(type="category", autorange="reversed")
+        seeds = [seed for place, row in enumerate(rows.candidates) for seed in _seeds(place, row)]
+        figure.add_scatter(
+            x=[value for value, _ in seeds],
+            y=[y for _, y in seeds],
+            mode="markers",
+            marker={"color": theme.SKY, "size": 7},
+            name="one seed",
+            hovertemplate="one seed %{x:.4f}<extra></extra>",
+        )
+        count = len(rows.candidates)
+        figure = theme.styled(figure, height=140 + 46 * count, x=wording.metric_name(rows.metric))
+        figure.update_yaxes(
+            tickvals=list(range(count)), ticktext=[_label(row) for row in rows.candidates], range=[count - 0.5, -0.5]
+        )
         return figure
 
 
+def _seeds(place: int, row: Row) -> list[tuple[float, float]]:
+    """Return the seeds' values and heights, below the candidate's mean: equal ones would cover each other."""
+    step = _APART / max(len(row.values) - 1, 1)
+    return [(value, place + _APART / 2 + step * index) for index, value in enumerate(row.values)]
+
+
 def _label(row: Row) -> str:
-    return f"trial {row.number}" + (f", {row.folds} folds" if row.folds > 1 else "")
+    name = "plain recipe" if row.is_baseline else f"trial {row.number}"
+    return name + (f", {row.folds} folds" if row.folds > 1 else "")
 
 
 figure = Confirmation()

@@ -59,6 +59,8 @@ class Confusion(Figure):
             for index, row in enumerate(rows.counts)
         ]
         most = max((share for row in shares for share in row if share is not None), default=0.0)
+        if not most:
+            return theme.sentence("The winner got every validation sample of these classes right.")
         figure = go.Figure(
             go.Heatmap(
                 z=shares,
@@ -68,7 +70,7 @@ class Confusion(Figure):
                 texttemplate="%{text}" if len(rows.classes) <= 25 else None,
                 colorscale=theme.SCALE,
                 zmin=0,
-                zmax=most or 1,
+                zmax=most,
                 xgap=1,
                 ygap=1,
                 hovertemplate="%{y} taken for %{x}: %{text}<extra></extra>",

@@ -30,8 +30,8 @@ class History(Figure):
 
     name, title, order, section = "history", "Best so far", 10, Section.PROGRESS
     how_to_read = (
-        "Each point is a trial when it ended; the line is the best complete one so far, dashed the plain recipe. Ticks "
-        "are pruned trials, at the edge where they are far off."
+        "Each point is a trial when it ended; the line is the best complete one so far. Pruned trials that are far off "
+        "are ticks at the edge."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:

@@ -38,7 +38,7 @@ _LOOKS = {
     "running": (theme.STATES["running"], 2.0, 0.9),
     "complete": (theme.BLUE, 1.2, 0.55),
     "plain recipe": (theme.ORANGE, 3.0, 1.0),
-    "best": (theme.GREEN, 3.0, 1.0),
+    "winner": (theme.GREEN, 3.0, 1.0),
 }
 
 
@@ -47,10 +47,7 @@ class LearningCurves(Figure):
 
     name, title, order, section = "learning_curves", "Learning curves", 20, Section.PROGRESS
     needs = frozenset({Need.CURVES})
-    how_to_read = (
-        "One line per trial; lines that end in a cross were pruned there. "
-        "Green is the winner, orange the plain recipe, purple those that are running."
-    )
+    how_to_read = "One line per trial, epoch by epoch; the legend names the marked ones."
 
     def rows(self, study: StudyRecord) -> Rows | None:
         best, chosen = study.best, set(shown_trials.for_curves(study))
@@ -59,7 +56,7 @@ class LearningCurves(Figure):
         curves = []
         for trial in [*(trial for trial in trials if trial not in special), *special]:
             is_plain = trial.is_baseline and trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-            kind = "best" if trial is best else "plain recipe" if is_plain else str(trial.state)
+            kind = "winner" if trial is best else "plain recipe" if is_plain else str(trial.state)
             epochs = tuple(record.epoch for record in trial.epochs)
             values = tuple(record.metrics.get(study.metric, float("nan")) for record in trial.epochs)
             is_pruned = trial.state is TrialState.PRUNED

@@ -31,7 +31,11 @@ class Mistakes(Figure):
 
     name, title, order, section = "mistakes", "Most confident mistakes", 114, Section.CLASSES
     needs = frozenset({Need.DETAILS})
+    least_width = 560
     how_to_read = "Validation samples the winner got wrong with the greatest confidence: look for wrong labels first."
+
+    def narrowest(self, drawing: go.Figure) -> int:
+        return self.least_width if drawing.layout.images else 0
 
     def rows(self, study: StudyRecord) -> Rows | None:
         best = study.best

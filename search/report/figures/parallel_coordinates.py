@@ -156,15 +156,16 @@ class ParallelCoordinates(Figure):
             ticktext=[*map(_axis_name, rows.axes)],
             range=[-0.5, len(rows.axes) - 0.6],
             showgrid=False,
-            tickangle=-25,
+            tickangle=25,
+            ticklabeloverflow="allow",
         )
         figure.update_yaxes(visible=False, range=[-0.06, 1.06])
-        figure.update_layout(dragmode="select", meta=BRUSHED)
+        figure.update_layout(dragmode="select", meta=BRUSHED, margin={"r": 72})
         return figure
 
 
 def _axis_name(scale: Scale) -> str:
-    return theme.wrapped(parameters.label(scale.name), 18)
+    return theme.wrapped(parameters.label(scale.name), 40)
 
 
 figure = ParallelCoordinates()

@@ -14,6 +14,8 @@ from search.records.study import StudyRecord, TrialRecord
 from search.report import theme, wording
 from search.report.figures._base import Figure, Section
 
+KNEE = "knee: beyond it a little more quality costs a lot"
+"""Said in the legend, since not every study has one."""
 LATENCY = "latency_ms"
 """Key of ``TrialRecord.extras``: measured milliseconds of one forward pass."""
 
@@ -82,10 +84,7 @@ class Pareto(Figure):
     """The loss of quality of smaller or faster networks."""
 
     name, title, order, section = "pareto", "Quality against cost", 80, Section.COST
-    how_to_read = (
-        "The line joins trials that no other beats in both; costs are on a log scale. The diamond is the knee among "
-        "those no worse than the plain recipe: beyond it a little more quality costs a lot."
-    )
+    how_to_read = "The line joins trials that no other beats in both. The legend names what else is marked."
 
     def rows(self, study: StudyRecord) -> Rows | None:
         done = [trial for trial in study.ranking if wording.finite(trial.value)]
@@ -118,7 +117,7 @@ class Pareto(Figure):
                 groups.append(("plain recipe", [plane.baseline], look, "markers"))
             if plane.knee is not None:
                 look = {"color": theme.RED, "size": 16, "symbol": "diamond-open", "line": {"width": 3}}
-                groups.append(("knee", [plane.knee], look, "markers"))
+                groups.append((KNEE, [plane.knee], look, "markers"))
             for name, chosen, marker, mode in groups:
                 sets.append(index)
                 figure.add_scatter(

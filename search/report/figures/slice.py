@@ -46,7 +46,7 @@ class SliceFigure(Figure):
     name, title, order, section = "slice", "One decision at a time", 52, Section.DECISIONS
     needs = frozenset({Need.SPACES})
     how_to_read = (
-        "Each point is a trial (crosses were pruned), the line the median of neighbouring values of complete ones."
+        "Each point is a trial (a cross if it was pruned), the line the median of neighbouring values of complete ones."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:

@@ -33,7 +33,7 @@ class StructureStrips(Figure):
     least_width = 820
     how_to_read = (
         "Each row is a trial, best on top; each cell a unit of the network from input (left) to output (right), with "
-        "what was changed in it. Lines mark where the feature maps become smaller."
+        "what was changed in it. A line marks where the feature maps become smaller."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:

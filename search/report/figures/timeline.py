@@ -39,8 +39,8 @@ class Timeline(Figure):
 
     name, title, order, section = "timeline", "Workers and their trials", 120, Section.WORKERS
     how_to_read = (
-        "A bar is a trial from its first start to its end; circles mark trials that were taken up again, "
-        "crosses failures. Gaps are idle time."
+        "A bar is a trial from its first start to its end, with a circle if it was taken up again and a cross if it "
+        "failed. Gaps are idle time."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:

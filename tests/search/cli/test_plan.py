@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from search.runtime.study_runtime import StudyRuntime
 
 
 def test_a_plan_shows_data_units_decisions_and_costs_and_stores_nothing(
@@ -29,7 +34,23 @@ def test_a_plan_shows_data_units_decisions_and_costs_and_stores_nothing(
 def test_a_decision_that_does_not_apply_is_reported(here: Path, ftsearch: Callable[..., Any]) -> None:
     text = (here / "study.yaml").read_text().replace("space: {", "space: {kernel: {sizes: [3]}, ")
     (here / "study.yaml").write_text(text)
-    assert "kernel drops out:" in ftsearch("plan", "study.yaml").out
+    said = ftsearch("plan", "study.yaml").out
+    assert "kernel drops out:" in said
+    assert "likely to be reached" not in said, "no time limit"
+
+
+def test_a_time_limit_promises_no_number_of_trials(
+    here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StudyRuntime, "measure", lambda *_: 30.0)  # of an epoch, of which there are two
+    said = ftsearch("plan", "study.yaml", "--timeout", "150s").out
+    assert "as many trials as fit into 2 min 30 s, at most 6, of up to 2 epochs" in said
+    assert re.search("in 2 min 30 s, at least [2-5] of these are likely to be reached", said), said
+    assert "the plain recipe, about 1 min 00 s, takes more than a tenth of that and is left out" in said
+    assert "with --timeout 10m it is tried" in said
+    said = ftsearch("plan", "study.yaml", "--timeout", "2h").out
+    assert "in 2 h 00 min, all of these and more are likely to be reached" in said
+    assert "is left out" not in said
 
 
 def test_objectives_constraints_and_every_backbone_are_shown(here: Path, ftsearch: Callable[..., Any]) -> None:

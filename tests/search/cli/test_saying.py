@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import pty
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 import pytest
 from rich.console import Console
 
-from search.cli import _working
+from search.cli import _progress, _working
 
 
 @pytest.fixture
@@ -59,8 +62,45 @@ def test_nothing_is_said_within_a_second(terminal: tuple[int, TextIO]) -> None:
     assert received(own) == ""
 
 
-def test_nothing_is_said_in_a_pipe(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_pipe_each_kind_of_work_is_a_line_of_the_error_stream(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_working, "AFTER_S", 0.0)
-    with _working.working(Console(), "loading libraries"):
-        time.sleep(0.05)
-    assert capsys.readouterr().out == ""
+    with _working.working(Console(), "loading libraries") as say:
+        printed = ""
+        while not printed:
+            time.sleep(0.01)
+            printed = capsys.readouterr().err
+        for number in range(1, 4):
+            say(f"scoring ({number} of 3)")
+    said = capsys.readouterr()
+    assert printed == "loading libraries\n"
+    assert said.err == "scoring (1 of 3)\n"
+    assert said.out == ""
+
+
+def test_nothing_is_said_in_a_pipe_within_a_second(capsys: pytest.CaptureFixture[str]) -> None:
+    with _working.working(Console(), "loading libraries") as say:
+        say("measuring")
+    assert capsys.readouterr() == ("", "")
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from search.cli import main
+for words in (["run", "x.yaml"], ["confirm", "x"], ["refit", "x"], ["worker", "x"]):
+    try:
+        main(words)
+    except ImportError as error:
+        print(words[0], "needs", error.name, file=sys.stderr)
+"""
+
+
+def test_what_trains_says_so_before_it_loads_torch(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH], check=False, cwd=tmp_path, capture_output=True, text=True
+    )
+    lines = [line.partition(" ")[2] if line[0].isdigit() else line for line in done.stderr.splitlines()]
+    expected = [(_progress.LOADING, f"{command} needs torch") for command in ("run", "confirm", "refit", "worker")]
+    assert lines == [line for pair in expected for line in pair]

@@ -66,7 +66,11 @@ def test_of_a_kind_the_least_calibrated_loss_wins_where_validation_cannot_tell()
     found = study(first, second, third)
     assert found.best is second
     assert found.ahead is first
-    assert choice_sentence(found).endswith("the latter wins, as its calibrated loss is lower: 0.4000 against 0.5000.")
+    assert choice_sentence(found).endswith(
+        "the latter wins, as its calibrated loss (what it knows, however sure it is) is lower: 0.4000 against 0.5000."
+    )
+    same = study(first, with_loss(trial(1, 0.9), 0.4))
+    assert "trial 1 and trial 0 have the same accuracy, 0.9000; the former wins, as its" in choice_sentence(same)
     assert study(first, with_loss(trial(1, 0.89, 0), 0.4)).best is first, "a kind that did better elsewhere counts more"
     assert study(first, trial(1, 0.89)).best is first, "an unknown loss decides nothing"
     assert study(first, with_loss(trial(1, 0.89), "0.4")).best is first, "nor does one written by somebody else"
@@ -86,8 +90,8 @@ def test_of_fresh_trainings_the_least_mean_loss_wins_where_validation_cannot_tel
     assert chosen.best is found.trials[1]
     assert choice_sentence(chosen) == (
         "Over 2 trainings, the search's own and fresh ones, trial 0 has mean accuracy 0.9000, which validation cannot "
-        "tell apart from the 0.8900 of trial 1; the latter wins, as its calibrated loss is lower: 0.3900 "
-        "against 0.4000."
+        "tell apart from the 0.8900 of trial 1; the latter wins, as its calibrated loss (what it knows, however sure "
+        "it is) is lower: 0.3900 against 0.4000."
     )
     assert replace(found, repeats=(runs[0], replace(runs[1], calibrated_loss=None))).best is found.trials[0]
 

@@ -80,6 +80,18 @@ def test_the_selection_bias_is_named(fresh: StudyRecord) -> None:
     assert "paired t-test over 5 pairs" in text
 
 
+def test_sentences_that_follow_each_other_name_one_winner(study: StudyRecord) -> None:
+    """The best mean of fresh trainings need not win: trainings of the search count too, and calibrated losses."""
+    first, second, *_ = (trial for trial in study.ranking if not trial.is_baseline)
+    better = tuple(value + 0.01 for value in BETTER)
+    found = replace(study, repeats=(*runs(0, PLAIN), *runs(first.number, better), *runs(second.number, BETTER)))
+    found.__dict__["best"] = second
+    verdict, luck, *_ = sentences(found)
+    assert verdict.startswith(f"With 5 fresh trainings trial {second.number}, the winner, has accuracy ")
+    assert "is best" not in verdict
+    assert f"for trial {first.number}, the best value of all; with fresh seeds" in luck
+
+
 def test_equal_differences_are_not_certainty(study: StudyRecord) -> None:
     found = replace(study, repeats=(*runs(0, (0.5, 0.6, 0.7)), *runs(1, (0.7, 0.8, 0.9))))
     row = confirmed(found)[0]

@@ -49,6 +49,6 @@ def test_the_number_of_a_final_model_is_what_validation_gave_before(study: Study
                   finished_at=NOON, is_final=True)  # fmt: skip
     assert model_sentence(replace(found, finals=(final,))) == (
         "trial 1 trained on train and validation data, 30 images, for 4 epochs; no images are left to score it on. "
-        "accuracy 0.7500 is what it had on the validation images before."
+        "Before, it had accuracy 0.7500 on the validation images."
     )
     assert model_sentence(replace(found, trials=())) == ""

@@ -42,6 +42,20 @@ def test_a_study_of_few_trials_has_learnt_nothing_yet(study: StudyRecord) -> Non
     assert findings(study) == findings(replace(study, trials=())) == []
 
 
+def test_of_a_few_trials_only_what_the_best_have_in_common_is_told(study: StudyRecord) -> None:
+    words = ["a, b, c"] * 3 + ["a, b"] + ["a, d"] * 4
+    done = [
+        replace(study.trials[1], number=number, value=1 - number / 10, words=text, extras={})
+        for number, text in enumerate(words)
+    ]
+    assert findings(replace(study, trials=tuple(done))) == [
+        "The best 3 of 8 complete trials have in common: b, c; so have none of the other 5 (too few trials to say why)."
+    ]
+    done[5] = replace(done[5], words="a, b, c")
+    assert "so has 1 of the other 5" in findings(replace(study, trials=tuple(done)))[0]
+    assert findings(replace(study, trials=tuple(done[:5]))) == []
+
+
 def test_what_fresh_seeds_show_is_reported_however_few_trials_there_are(study: StudyRecord) -> None:
     fresh = Repeat(1, 1, state=TrialState.COMPLETE, value=0.5)
     assert findings(replace(study, repeats=(fresh,))) == sentences(replace(study, repeats=(fresh,))) != []

@@ -58,10 +58,12 @@ def test_the_sign_is_that_of_the_numbers(study: StudyRecord) -> None:
 
 
 def test_ties_are_named(study: StudyRecord) -> None:
-    assert winner_name(valued(study, 0.5, 0.7, 0.7, 0.6, 0.7)) == "trial 1, tied with trials 2 and 4"
-    assert winner_name(valued(study, 0.5, 0.7, 0.7)) == "trial 1, tied with trial 2"
-    assert winner_name(valued(study, 0.5, *[0.7] * 9)) == "trial 1, tied with 8 other trials"
-    assert winner_name(valued(study, 0.7, 0.7)) == "the plain recipe (trial 0), tied with trial 1"
+    assert winner_name(valued(study, 0.5, 0.7, 0.7, 0.6, 0.7)) == "trial 1 (trials 2 and 4 reach the same accuracy)"
+    assert winner_name(valued(study, 0.5, 0.7, 0.7)) == "trial 1 (trial 2 reaches the same accuracy)"
+    assert winner_name(valued(study, 0.5, *[0.7] * 9)) == "trial 1 (8 other trials reach the same accuracy)"
+    assert winner_name(valued(study, 0.7, 0.7)) == "the plain recipe (trial 0) (trial 1 reaches the same accuracy)"
+    decided = replace(valued(study, 0.5, 0.7, 0.7), repeats=(Repeat(1, 1, value=0.7), Repeat(2, 1, value=0.6)))
+    assert winner_name(decided) == "trial 1", "the choice is a sentence of its own"
     assert winner_name(replace(study, trials=())) == ""
 
 
@@ -93,7 +95,10 @@ def test_the_sentence_has_all_of_it(study: StudyRecord) -> None:
     assert sentence(replace(study, trials=(broken,))) == "No complete trial satisfies the constraints yet."
     assert "none of 2 candidates beat the plain recipe" in sentence(valued(study, 0.6, 0.5, 0.5))
     alone = replace(study, trials=(replace(study.trials[0], is_baseline=False),))
-    assert "the plain recipe was not tried" in sentence(alone)
+    assert sentence(alone).endswith("(no comparison: the plain recipe has not been tried yet).")
+    short = replace(alone, spec={"study": {"search": {"timeout": 60}}})
+    assert "was not tried, as it comes after the first few candidates" in sentence(short)
+    assert "a new study with more time tries it" in sentence(short)
 
 
 def test_a_winner_that_is_worse_is_called_so(study: StudyRecord) -> None:

@@ -76,11 +76,17 @@ def test_a_figures_tools_are_one_stop_and_arrows_go_through_them(page: Any) -> N
     assert page.locator(".modebar-btn:not([tabindex='-1'])").count() == bars.count()
 
 
+SAID = """wide => getComputedStyle(wide, '::before').content.includes('scroll sideways')
+  === wide.scrollWidth > wide.clientWidth"""
+
+
 def test_the_ranking_is_cards_on_a_phone(opened: Callable[[int], Any]) -> None:
     page = opened(390)
     ranking = page.locator(".cards").first
     assert ranking.evaluate("table => table.scrollWidth <= table.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(".wide").evaluate_all(f"all => all.every({SAID})"), "what is cut says that it scrolls"
+    assert page.locator(".wide").evaluate_all("all => all.some(wide => wide.scrollWidth > wide.clientWidth)")
     label = "row => getComputedStyle(row.querySelector('td[data-label=trial]'), '::before').content"
     assert "trial" in ranking.locator("tbody tr").first.evaluate(label)
 

@@ -14,6 +14,22 @@ def test_the_ranking_holds_every_trial_the_best_first(study: StudyRecord) -> Non
     assert rows[-1].state == "failed"
 
 
+def test_the_winner_is_marked_wherever_it_ranks(study: StudyRecord) -> None:
+    study = replace(study)  # whose winner is set here
+    second = study.ranking[1]
+    plain = next(trial for trial in study.ranking if trial.is_baseline)
+    for winner, state in ((second, "winner"), (plain, "winner, plain recipe")):
+        study.__dict__["best"] = winner
+        rows = {row.number: row for row in ranking_table.rows(study)}
+        assert rows[str(winner.number)].state == state
+        assert ranking_table.kind(rows[str(winner.number)]) == "best"
+        assert [row.number for row in rows.values() if "winner" in row.state] == [str(winner.number)]
+    study.__dict__["best"] = second
+    kinds = {row.number: ranking_table.kind(row) for row in ranking_table.rows(study)}
+    assert kinds[str(plain.number)] == "plain"
+    assert sorted(filter(None, kinds.values())) == ["best", "plain"]
+
+
 def test_every_column_has_its_heading(study: StudyRecord) -> None:
     headings = ranking_table.headings(study)
     assert len(headings) == len(ranking_table.Row._fields)

@@ -29,6 +29,11 @@ def test_metrics_are_written_as_their_field_does() -> None:
     assert [wording.metric_name(name) for name in names] == ["balanced accuracy", "mAP", "mAP50", "mIoU"]
 
 
+def test_what_rounds_to_nothing_has_no_direction() -> None:
+    assert [wording.signed(value) for value in (-0.0, 0.00001, -0.00001)] == ["\u00b10.0000"] * 3
+    assert [wording.signed(value) for value in (0.5, -0.5)] == ["+0.5000", "\u22120.5000"]
+
+
 def test_changes_have_a_sign_and_points_where_a_metric_has_some() -> None:
     assert [wording.change(value, "accuracy") for value in (0.0139, -0.0139, 0.0, 0.0004)] == [
         "+1.4 points",

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from search.trials.portfolio import FILE, members, planned
 from spaces import backbones
 from spaces.backbones._base import Pretrained
-from spaces.decisions import freeze, optimizer, registry
+from spaces.decisions import detector, freeze, optimizer, registry
+from spaces.detector import FACT, PLAIN_STYLE, PretrainedDetector
 from spaces.networks.several_backbones import Several
 from spaces.networks.space import Space
 
@@ -66,12 +68,24 @@ def test_boxes_and_masks_begin_with_a_cheap_candidate(task: str) -> None:
     space = whole(backbones.resolve("mobilenet_v2").pretrained("none", (96, 128)), task)
     found = planned(space, task)
     # Larger maps have no place without the size of the pretraining, of which weights tell.
-    fitting = {member.name for member in members(task, "images") if "stride" not in member.needs}
+    others = (one for one in members(task, "images") if one.wishes.get("detector") != detector.PRETRAINED)
+    fitting = {member.name for member in others if "stride" not in member.needs}
     assert {one.member.name for one in found} >= fitting
     first = found[0].candidate.structure.choices
     assert first["freeze"] >= len(space.chain) / 2
     assert first.get("detector", "fcos") == "fcos"
     assert first.get("decoder", {"kind": "lraspp"})["kind"] == "lraspp"
+
+
+def test_a_pretrained_detector_is_tried_first_as_it_is(tiny: Pretrained) -> None:
+    """Another pyramid or head would throw away what it has learnt."""
+    own = PretrainedDetector("retinanet", (), 8, 1, 256, (), PLAIN_STYLE)
+    chain = replace(tiny.chain, facts={**tiny.chain.facts, FACT: own})
+    first, *others = planned(whole(replace(tiny, chain=chain), "detection"), "detection")
+    assert first.member.name == "pretrained detector"
+    assert first.candidate.structure.choices["detector"] == "retinanet"
+    assert others
+    assert planned(whole(tiny, "detection"), "detection")[0].member.name != first.member.name
 
 
 def test_the_portfolio_of_texts_has_both_poolings_of_a_probe() -> None:

@@ -157,6 +157,7 @@ def test_a_network_that_needs_more_than_images_is_refused() -> None:
 def test_the_first_tensor_of_an_output_is_handed_on() -> None:
     tensor = torch.zeros(1)
     assert first_tensor((tensor, None)) is tensor
-    assert first_tensor({"a": (tensor,)}) is tensor
+    assert first_tensor(transformers.modeling_outputs.BaseModelOutput(last_hidden_state=tensor)) is tensor
+    assert first_tensor({"a": tensor}) is None
     assert first_tensor("text") is None
     assert first_tensor(()) is None

@@ -18,13 +18,27 @@ def test_seeds_have_a_mean_and_its_interval(study: StudyRecord) -> None:
     assert rows.candidates[0].searched == study.trials[2].value
     assert rows.candidates[1].mean == pytest.approx(0.85)
     assert rows.candidates[1].margin == pytest.approx(4.3027 * 0.05 / 3**0.5, rel=1e-3)
-    assert len(figure.draw(rows).data) == 3
+    drawn = {trace.name: trace for trace in figure.draw(rows).data}
+    assert list(drawn["95 % interval of the mean"].x) == [rows.candidates[1].mean]
+    points = [
+        (x, y) for trace in drawn.values() for x, y in zip(trace.x, trace.y, strict=True) if trace.hoverinfo != "skip"
+    ]
+    assert len(points) == len(set(points)), "none covers another"
+
+
+def test_equal_seeds_lie_beside_each_other_and_few_have_no_interval(study: StudyRecord) -> None:
+    runs = tuple(Repeat(0, seed, state=TrialState.COMPLETE, value=0.5) for seed in (1, 2))
+    drawn = figure.draw(figure.rows(replace(study, repeats=runs)))
+    assert [trace.name for trace in drawn.data] == ["mean of the seeds", "in the search", "one seed"]
+    assert len(set(drawn.data[-1].y)) == 2
+    assert "interval" not in figure.how_to_read
+    assert list(drawn.layout.yaxis.ticktext) == ["plain recipe"]
 
 
 def test_folds_are_reported_from_the_studys_own_cut(study: StudyRecord) -> None:
     runs = [Repeat(1, 1, fold, folds, state=TrialState.COMPLETE, value=0.9) for fold, folds in ((1, 1), (1, 2), (2, 2))]
     drawn = figure.draw(figure.rows(replace(study, repeats=tuple(runs))))
-    assert list(drawn.data[0].y) == ["trial 1", "trial 1, 2 folds"]
+    assert list(drawn.layout.yaxis.ticktext) == ["trial 1", "trial 1, 2 folds"]
 
 
 def test_without_fresh_seeds_it_says_so(study: StudyRecord) -> None:

@@ -28,6 +28,15 @@ def test_of_a_thousand_classes_those_with_the_most_errors_are_drawn(study: Study
     figure.draw(rows)
 
 
+def test_without_errors_it_is_a_sentence(study: StudyRecord) -> None:
+    rows = figure.rows(study)
+    assert rows is not None
+    right = tuple(tuple(9 * (row == column) for column in range(3)) for row in range(3))
+    drawn = figure.draw(rows._replace(counts=right))
+    assert "every validation sample" in drawn.layout.annotations[0].text.replace("<br>", " ")
+    assert not drawn.data
+
+
 def test_errors_have_colours_and_nothing_else_has(study: StudyRecord) -> None:
     drawn = figure.draw(figure.rows(study)).data[0]
     rows = figure.rows(study)

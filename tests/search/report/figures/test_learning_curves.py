@@ -14,7 +14,7 @@ def test_winner_plain_recipe_and_pruned_curves_are_marked(study: StudyRecord) ->
     assert study.best is not None
     kinds = {curve.number: curve.kind for curve in rows.curves}
     assert kinds[0] == "plain recipe"
-    assert kinds[study.best.number] == "best"
+    assert kinds[study.best.number] == "winner"
     assert kinds[4] == "pruned"
 
 
