@@ -97,7 +97,7 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
     facts = done.facts
     if as_json:
         print_json({"folder": str(done.folder), "notes": list(done.notes), "failed": done.failed, **asdict(facts)})
-        raise typer.Exit(bool(done.failed))
+        raise typer.Exit(1 if done.failed else 0)
     title = "Refit" if facts.trial is None else f"Trial {facts.trial}"
     screen.print(styled((title, "bold"), f": {facts.words}"))
     screen.print(f"On {facts.images} {facts.measured_on}:")
@@ -117,4 +117,4 @@ def command(  # noqa: PLR0913  # typer makes an option of every parameter
         screen.print(f"note: {note}", style="yellow")
     screen.print(f"Model: {done.folder}", soft_wrap=True)
     show_next(screen, "predict", done.folder, facts.place)
-    raise typer.Exit(bool(done.failed))
+    raise typer.Exit(1 if done.failed else 0)

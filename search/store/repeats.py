@@ -251,7 +251,7 @@ def _looks(connection: Connection, study_id: int) -> int:
 def attached(connection: Connection, study: StudyRecord) -> StudyRecord:
     """Return ``study`` with its confirmations, refits and final models."""
     ids = {
-        row.kind: row.id
+        _kind(row.kind): row.id
         for row in connection.execute(select(StudyRow.id, StudyRow.kind).where(StudyRow.parent == study.name)).all()
     }
     if not ids:

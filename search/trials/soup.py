@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from search.records.study import Verdict
 from search.runtime.study_runtime import StudyRuntime
 from search.training.batch_norm_statistics import recalibrate
+from search.training.epoch import validate, whole
 from search.training.fit import TrainingPlan, TrainingResult
 from search.training.out_of_memory import MicroBatches
 from search.trials.attempt import Attempt, AttemptSettings
@@ -80,12 +81,14 @@ def averaged(
         network.load_state_dict(mean)
         recalibrate(network, plan.plain().epoch(1), plan.precision, MicroBatches(plan.micro_batch), plan.forward)
         mean = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-    alone, together = (_objective(runtime, candidate, network, weights) for weights in (members[0], mean))
-    sign = 1.0 if runtime.spec.maximize else -1.0
+    samples, forward = (plan.plain(), plan.forward) if plan.plain else (runtime.some_in_order(candidate), whole)
+
+    def objective(weights: Mapping[str, Tensor]) -> float:
+        network.load_state_dict(weights)
+        evaluator = plan.task.evaluator(plan.classes, plan.precision.device)
+        validate(network, samples.epoch(1), evaluator, plan.precision, MicroBatches(plan.micro_batch), forward)
+        return float(evaluator.compute()[plan.objective])
+
+    alone, together = objective(members[0]), objective(mean)
+    sign = 1.0 if plan.maximize else -1.0
     return mean if sign * together >= sign * alone - _TOLERANCE * abs(alone) else None
-
-
-def _objective(runtime: StudyRuntime, candidate: Candidate, network: nn.Module, weights: Mapping[str, Tensor]) -> float:
-    network.load_state_dict(weights)
-    evaluator = runtime.evaluated(network, runtime.some_in_order(candidate))
-    return float(evaluator.compute()[runtime.spec.objective])

@@ -151,9 +151,8 @@ class Ending:
         one = RetrainingRequest(key, winner.candidate, winner.words, seed, identified_by=("trial", "candidate"))
         repeats.add(self.engine, study.name, FINAL, [one])
         self.train(FINAL, repeats.name_of(study.name, FINAL), math.inf)
-        done = next(one for one in reversed(self._study().finals) if one.trial == winner.number)
-        if done.state is TrialState.FAILED:
+        done = next((one for one in reversed(self._study().finals) if one.trial == winner.number), None)
+        if done is not None and done.state is TrialState.FAILED:
             return f"its training failed: {done.ended}"
-        return (
-            "" if done.state is TrialState.COMPLETE else "its training was interrupted; the same command continues it"
-        )
+        is_done = done is not None and done.state is TrialState.COMPLETE
+        return "" if is_done else "its training was interrupted; the same command continues it"

@@ -144,7 +144,7 @@ def test_trainings_of_an_unknown_kind_are_one_line(engine: Engine, record: Study
     writing.create_study(engine, record)
     with engine.begin() as connection:
         connection.execute(update(StudyRow).values(parent="s", kind=kind))
-    for read in (repeats.parent_of, repeats.with_work):
+    for read in (repeats.parent_of, repeats.with_work, reading.load_study):
         with pytest.raises(DatabaseError, match=r"cannot be read \(ValueError: trainings of the kind .*by hand"):
             read(engine, "s")
 
