@@ -74,7 +74,7 @@ footer { color: var(--soft); font-size: .85rem; padding: 32px 0; }
   .js-plotly-plot .textpoint text, .js-plotly-plot .bars .bartext-outside { fill: var(--ink) !important; }
 @media (max-width: 600px) { .page { padding: 0 12px 20px; } h1 { font-size: 1.35rem; } td.words { min-width: 520px; }
   .tile b { font-size: 1.1rem; }
-  .wide:has(> [style*="min-width"])::before, .wide:has(> * > [style*="min-width"])::before { content: "Wider than the screen: scroll sideways \2192";
+  .wide:has(> [style*="min-width"])::before, .wide:has(> * > [style*="min-width"])::before { content: "Wider than the screen: scroll sideways";
     display: block; position: sticky; left: 0; width: fit-content; color: var(--soft); font-size: .85rem; }
   .cards { border: 0; } .cards thead { display: none; } .cards table, .cards tbody { display: block; }
   .cards tr { display: flex; flex-wrap: wrap; gap: 2px 14px; border: 1px solid var(--line); border-radius: 8px;

@@ -27,3 +27,8 @@ def test_text_has_the_contrast_that_wcag_asks_for(scheme: int, name: str) -> Non
 def test_it_needs_nothing_from_elsewhere() -> None:
     assert "url(" not in style_sheet.CSS
     assert "@import" not in style_sheet.CSS
+
+
+def test_it_has_no_control_characters() -> None:
+    """Escapes of CSS are not those of Python."""
+    assert [character for character in style_sheet.CSS if not character.isprintable() and character != "\n"] == []
