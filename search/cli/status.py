@@ -97,6 +97,7 @@ def _page(engine: Engine, name: str) -> Group:
     from rich.console import Group
     from rich.text import Text
 
+    from search.records.plain_text import numbered
     from search.report import confirmed, headline, tables, wording
     from search.store import reading, workers
 
@@ -117,8 +118,7 @@ def _page(engine: Engine, name: str) -> Group:
     present = workers.present(engine, name)
     waiting = [trial for trial in record.trials if trial.state is TrialState.WAITING]
     lines += [
-        Text(f"trial {one.number} waits for a worker, after {wording.counted(one.attempts, 'attempt')}")
-        for one in waiting
+        Text(f"trial {one.number} waits for a worker, after {numbered(one.attempts, 'attempts')}") for one in waiting
     ]
     listed = {number for worker in present for number in worker.trials}
     alone = [one for one in record.trials if one.state is TrialState.RUNNING and one.number not in listed]

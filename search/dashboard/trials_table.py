@@ -12,6 +12,7 @@ from dash import dcc, html
 
 from search.dashboard import components
 from search.dashboard._grid_script import LETTERS, THEME
+from search.records.plain_text import numbered
 from search.records.study import StudyRecord, TrialRecord
 from search.records.uncertainty import SHARES
 from search.report import front, parameters, ranking_table, tables, wording
@@ -216,7 +217,7 @@ def summary(study: StudyRecord) -> str:
 
 def brushed_words(count: int) -> str:
     """Return what the table says of itself while a figure's brushes filter it."""
-    return f"{wording.counted(count, 'trial')} inside the brushes; a double click in the figure below lists all again."
+    return f"{numbered(count, 'trials')} inside the brushes; a double click in the figure below lists all again."
 
 
 BRUSH = "function (numbers) { window.ftsearch.brush(numbers); }"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, variance
 from typing import NamedTuple
 
+from search.records.plain_text import numbered
 from search.records.study import Refit, Repeat, StudyRecord, TrialState
 from search.report import final, wording
 
@@ -223,11 +224,11 @@ def _verdict(study: StudyRecord) -> str:
         return ""
     first, plain = rows[0], next((row for row in rows if row.is_baseline), None)
     best = first if first.is_baseline else _of_winner(study, rows) or first
-    how = wording.counted(len(best.values), "fresh training") + (f" over {best.folds} folds" if best.folds > 1 else "")
+    how = numbered(len(best.values), "fresh trainings") + (f" over {best.folds} folds" if best.folds > 1 else "")
     name = "the plain recipe" if best.is_baseline else f"trial {best.number}"
     metric = wording.metric_name(study.metric)
-    text = f"With {how} {name} {'is best:' if best is first else ', the winner, has'} {metric} {_mean(best)}"
-    text = text.replace(" ,", ",")
+    verdict = " is best:" if best is first else ", the winner, has"
+    text = f"With {how} {name}{verdict} {metric} {_mean(best)}"
     if best.is_baseline or plain is None:
         return text + ("; no candidate of the search beats it." if best.is_baseline and len(rows) > 1 else ".")
     text += f" against {_mean(plain)} of the plain recipe"

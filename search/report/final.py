@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from search.records.named_trial import BEST, chosen_model
+from search.records.plain_text import numbered
 from search.records.study import Contender, StudyRecord, TrialRecord
 from search.records.uncertainty import calibrated_loss
 from search.report import wording
@@ -84,7 +85,7 @@ def model_sentence(study: StudyRecord) -> str:
     if final is None:
         other = "" if trial.number == best.number else f" {lost[0].upper()}{lost[1:]}"
         return f"{who} as the search trained it, on the training {noun} alone; {score} on the validation {noun}.{other}"
-    epochs = wording.counted(final.epochs, "epoch")
+    epochs = numbered(final.epochs, "epochs")
     mean = f", the mean of {final.trainings} trainings" if final.trainings > 1 else ""
     return (
         f"{who} trained on train and validation data, {final.images} {noun}, for {epochs}{mean}; no {noun} are left to "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from search.records.plain_text import numbered
 from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import structures, wording
 from search.report.gain import Gain, Proof, gain
@@ -55,7 +56,7 @@ def headline(study: StudyRecord) -> Headline | None:
         return Headline("", values, "no comparison", Proof.UNKNOWN, _missing(study), "", *who)
     if gained.best is gained.baseline:
         values = f"{metric} {wording.number(best.value)}"
-        reason = f"none of {wording.counted(gained.candidates, 'candidate')} beat the plain recipe"
+        reason = f"none of {numbered(gained.candidates, 'candidates')} beat the plain recipe"
         return Headline("No gain", values, "", Proof.NONE, reason, "", *who)
     values = f"{metric} {wording.number(gained.baseline.value)} to {wording.number(best.value)}"
     values += "" if study.maximize else " (lower is better)"
@@ -117,8 +118,8 @@ def _badge(gained: Gain) -> str:
     if gained.proof is Proof.NONE:
         return "worse than the plain recipe" if gained.lead < 0 else "no better than the plain recipe"
     if gained.proof is Proof.CONFIRMED and fresh is not None and fresh.against is not None:
-        what = "seed" if fresh.folds == 1 else "training"
-        return f"confirmed by {wording.counted(fresh.against.pairs, what)}"
+        what = "seeds" if fresh.folds == 1 else "trainings"
+        return f"confirmed by {numbered(fresh.against.pairs, what)}"
     return str(gained.proof)
 
 

@@ -35,11 +35,6 @@ def size_of_change(size: float, metric: str) -> str:
     return f"{points:.{digits}f} points"
 
 
-def counted(count: int, noun: str) -> str:
-    """Return ``1 seed``, ``3 seeds``."""
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
 def listed(parts: Sequence[str], noun: str = "") -> str:
     """Return ``a``, ``a and b``, ``a, b and c``, after ``noun`` in singular or plural."""
     text = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
+from search.records.plain_text import numbered
 from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import parameters, shown_trials, theme, wording
 from search.report.figures._base import Figure, Need, Section
@@ -66,9 +67,7 @@ class Cost(Figure):
                 x=[bar.minutes for bar in shown],
                 y=[bar.label for bar in shown],
                 orientation="h",
-                text=[
-                    f" {wording.duration(60 * bar.minutes)}, {wording.counted(bar.trials, 'trial')}" for bar in shown
-                ],
+                text=[f" {wording.duration(60 * bar.minutes)}, {numbered(bar.trials, 'trials')}" for bar in shown],
                 textposition="outside",
                 cliponaxis=False,
                 marker={

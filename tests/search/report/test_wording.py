@@ -43,4 +43,3 @@ def test_changes_have_a_sign_and_points_where_a_metric_has_some() -> None:
     ]
     assert [wording.change(value, "rmse") for value in (0.08, -0.08)] == ["+0.0800", "\u22120.0800"]
     assert wording.listed(["1", "2", "3"], "trial") == "trials 1, 2 and 3"
-    assert (wording.counted(1, "seed"), wording.counted(2, "seed")) == ("1 seed", "2 seeds")
