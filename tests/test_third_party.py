@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from search.cli._progress import LOADING
+
 PACKAGE = Path(__file__).parents[1] / "studies" / "plugin"
 
 STUDY = """\
@@ -95,7 +97,8 @@ def test_a_decision_and_a_backbone_of_somebody_else_go_all_the_way(
     assert "toy:two_blocks" in backbones.out
     assert "activation" in plan.out
     assert "TwoBlocks" in plan.out
-    assert (run.code, run.err) == (0, "")
+    assert run.code == 0, run.err
+    assert [line for line in run.err.splitlines() if LOADING not in line] == []
     assert "TwoBlocks from scratch" in trials.out
     assert "SiLU for ReLU" in trials.out
     assert report.code == 0
@@ -134,7 +137,8 @@ def test_a_task_of_somebody_else_goes_all_the_way(ftsearch: Callable[..., list[D
         "run broken.yaml",
     )
     assert "tones: 3 classes" in plan.out
-    assert (run.code, run.err) == (0, "")
+    assert run.code == 0, run.err
+    assert [line for line in run.err.splitlines() if LOADING not in line] == []
     assert json.loads(best.out)["value"] > 0.6
     assert "audio" in studies.out
     assert report.code == 0

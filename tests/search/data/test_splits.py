@@ -72,7 +72,7 @@ def test_numbers_have_the_same_distribution_in_each_part() -> None:
         for share in (0.1, 0.5, 0.9):
             assert np.quantile(part, share) == pytest.approx(np.quantile(values, share), rel=0.2, abs=0.05)
     assert found != splits.cut_numbers(values, 0.2, 0.1, seed=3)
-    with pytest.raises(DataError, match="1 samples cannot be cut into 2 parts"):
+    with pytest.raises(DataError, match="1 sample cannot be cut into 2 parts"):
         splits.cut_numbers([1.0], 0.5, 0.0, seed=0)
 
 

@@ -202,7 +202,7 @@ def test_commands_to_type_next_name_no_secret(monkeypatch: pytest.MonkeyPatch) -
         result.stopped = stopped
         screen: Any = Screen()
         _outcome.show(screen, result, Path("s.yaml"), URLS[2])
-    assert sum("--storage postgresql://" in line for line in shown) == 2
+    assert sum("--storage 'postgresql://" in line for line in shown) == 2
     assert not any(SECRET in line for line in shown)
 
 

@@ -58,7 +58,7 @@ def test_parts_other_columns_tabs_and_comments(tmp_path: Path) -> None:
             r"line 2: the word 'rejects' has no tag in column -1; fix it, or set `on_error: s",
         ),
         ("", "0 tags found"),
-        ("x O\n\ny O\n", r"1 tags found \(O\); at least two are needed"),
+        ("x O\n\ny O\n", r"1 tag found \(O\); at least two are needed"),
     ],
 )
 def test_bad_files_are_answered_in_one_line(tmp_path: Path, text: str, message: str) -> None:

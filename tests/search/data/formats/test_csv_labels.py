@@ -62,7 +62,7 @@ def test_other_labels_are_another_data_set(folder: Path) -> None:
         ([], "no row below the header"),
         (["red/00.png,,train"], "no row has a label in the column 'labels'"),
         (["none.png,a,train"], r"line 2: no file .*none\.png"),
-        (["red/00.png,a,train"], "1 samples cannot be cut into 2 parts"),
+        (["red/00.png,a,train"], "1 sample cannot be cut into 2 parts"),
         (["red/00.png,a,val"], "t: no training samples"),
         (["red/00.png,a,train", "red/01.png,a;b,val"], "no training image has the label 'b'"),
         (["red/00.png,a,later"], "line 2: unknown split 'later'"),

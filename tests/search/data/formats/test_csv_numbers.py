@@ -46,7 +46,7 @@ def test_other_numbers_are_another_data_set(folder: Path) -> None:
         (["red/00.png,old"], "line 2: the column 'target' must hold a finite number, got 'old'"),
         (["red/00.png,nan"], "must hold a finite number, got 'nan'"),
         (["red/00.png,1e999"], "must hold a finite number, got '1e999'"),
-        (["red/00.png,1"], "1 samples cannot be cut into 2 parts"),
+        (["red/00.png,1"], "1 sample cannot be cut into 2 parts"),
     ],
 )
 def test_a_bad_table_is_refused_in_one_line(folder: Path, lines: list[str], message: str) -> None:
