@@ -1,7 +1,6 @@
 """What a search gives for texts, masks and boxes: the default search against the plain recipe.
 
-    python tests/benchmarks/task_quality.py --task text --data ../shared/data/sst2 --samples 600 --budget 120 \
-        --seeds 3 --json text.json
+    python tests/benchmarks/task_quality.py --task text --data FOLDER --samples 600 --budget 120 --json text.json
 
 ``plain`` is the plain recipe alone: the file that ``ftsearch init`` writes with one trial and no portfolio; that trial
 finds by validation how many epochs to train for, the final training is on train and validation data together. It has
@@ -10,8 +9,8 @@ budget, in CPU seconds of the whole process tree, as in ``model_quality.py``. Te
 accuracy of texts, mean IoU of masks, COCO's mAP of boxes, each computed by others' libraries. What stands in the JSON
 file is not run again; ``--again`` names contenders that are measured anew.
 
-DATA is a folder with ``train.tsv`` (``dev.tsv``, ``test.tsv``), with ``train``, ``val`` and ``test`` of ``images`` and
-``masks``, or Pascal VOC's; without a test part, a fifth of the training part is set aside as one.
+FOLDER has ``train.tsv`` (``dev.tsv``, ``test.tsv``), ``train``, ``val`` and ``test`` of ``images`` and ``masks``, or
+Pascal VOC's; without a test part, a fifth of the training part is set aside as one.
 """
 
 from __future__ import annotations
