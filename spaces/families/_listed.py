@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from spaces.chains.chain import Chain, Unit
-from spaces.errors import WeightsError
+from spaces.errors import ChainError, WeightsError
 
 IDS = torch.int64
 NO_PADDING = -1
@@ -180,6 +180,11 @@ def stripped(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tenso
             f"the weights hold nothing of a {type(network).__name__}; first key: {next(iter(state), '-')}"
         )
     return kept
+
+
+def lacks(network: nn.Module, expected: str) -> ChainError:
+    """Return the error of a network that does not have what was looked for."""
+    return ChainError(f"{type(network).__name__} cannot be cut into its layers: looked for {expected}")
 
 
 def comes_from(network: nn.Module, *kinds: str) -> bool:

@@ -24,6 +24,7 @@ from spaces.chains.segments import is_norm_layer
 from spaces.errors import ChainError, ProbeError
 from spaces.families import _listed
 from spaces.families._base import Family
+from spaces.families._listed import lacks
 
 _INTERPOLATE = "interpolate_pos_encoding"
 _CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
@@ -139,7 +140,7 @@ def _recorded(network: nn.Module, images: Tensor, options: Mapping[str, bool]) -
     """Return the calls of one forward pass.
 
     Raises:
-        ChainError: the network does not run.
+        ProbeError: the network does not run on them.
     """
     names = {module: path for path, module in network.named_modules()}
     root = _Call("", (), {}, {})
@@ -180,7 +181,7 @@ def _spine(network: nn.Module, whole: _Call) -> list[_Call]:
     result = getattr(whole.output, "last_hidden_state", whole.result)
     calls = _split(network, whole, images, result)
     if calls is None or len(calls) < _FEWEST:
-        raise _lacks(network, "modules that hand one tensor on, from the images to `last_hidden_state`")
+        raise lacks(network, "modules that hand one tensor on, from the images to `last_hidden_state`")
     return calls
 
 
@@ -265,10 +266,6 @@ def _replaced(value: Any, known: Mapping[int, Any]) -> Any:
     raise ChainError(f"a layer receives a {type(value).__name__}, which cannot be kept")
 
 
-def _lacks(network: nn.Module, expected: str) -> ChainError:
-    return ChainError(f"{type(network).__name__} cannot be cut into its layers: looked for {expected}")
-
-
 def _facts(network: nn.Module, units: Sequence[Unit], whole: Chain) -> dict[str, object]:
     """Return how many tokens come before those of the patches, and whether the first is a class token."""
     config: Any = network.config
@@ -297,10 +294,10 @@ def _check_equal(network: nn.Module, chain: Chain, options: Mapping[str, bool]) 
             found = chain.forward(images)
         except Exception as error:  # a network of unknown kind may fail in any way
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise _lacks(network, f"modules that run one by one: {reason}") from error
+            raise lacks(network, f"modules that run one by one: {reason}") from error
     expected: Any = getattr(output, "last_hidden_state", first_tensor(output))
     if found.shape != expected.shape or not (found - expected).abs().max() <= 1e-3 * expected.abs().max():
-        raise _lacks(network, "modules that compute the same one by one; something between them is unknown here")
+        raise lacks(network, "modules that compute the same one by one; something between them is unknown here")
 
 
 family = HuggingFaceImages()

@@ -12,9 +12,9 @@ from torch import Tensor, fx, nn
 
 from spaces.chains.chain import Chain
 from spaces.chains.segments import is_norm_layer
-from spaces.errors import ChainError
 from spaces.families import _listed
 from spaces.families._base import Family
+from spaces.families._listed import lacks
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 _KNOWN = ("hidden_states", "attention_mask", "position_embeddings", "position_ids")
@@ -84,19 +84,19 @@ def _read(network: nn.Module) -> _Stack:
     ]
     outer = [path for path in lists if not any(path.startswith(f"{other}.") for other in lists)]
     if len(outer) != 1:
-        raise _lacks(network, f"one list of {config.num_hidden_layers} layers of one type; found {len(outer)}")
+        raise lacks(network, f"one list of {config.num_hidden_layers} layers of one type; found {len(outer)}")
     table = _embedding_path(network)
     order = _children(network, outer[0])
     words = next((path for path in order if f"{table}.".startswith(f"{path}.")), "")
     if not words:
-        raise _lacks(network, "the table of words in a module in front of its layers")
+        raise lacks(network, "the table of words in a module in front of its layers")
     place = order.index(outer[0])
     rotary = [path for path in order if "Rotary" in type(network.get_submodule(path)).__name__]
     rest = [path for path in order if path not in (words, outer[0], *rotary)]
     known = [path for path in rest if _is_plain(network.get_submodule(path))]
     more = [path for path in rest if path not in known and any(True for _ in network.get_submodule(path).parameters())]
     if more or len(rotary) > 1:
-        raise _lacks(network, f"only linear layers and norms around its layers; found {', '.join(more or rotary)}")
+        raise lacks(network, f"only linear layers and norms around its layers; found {', '.join(more or rotary)}")
     count = len(network.get_submodule(outer[0]))  # type: ignore[arg-type]  # a ModuleList
     return _Stack(
         words,
@@ -107,10 +107,6 @@ def _read(network: nn.Module) -> _Stack:
     )
 
 
-def _lacks(network: nn.Module, expected: str) -> ChainError:
-    return ChainError(f"{type(network).__name__} cannot be cut into its layers: looked for {expected}")
-
-
 def _embedding_path(network: Any) -> str:
     try:
         table = network.get_input_embeddings()
@@ -118,7 +114,7 @@ def _embedding_path(network: Any) -> str:
         table = None
     found = next((path for path, module in network.named_modules() if module is table), "")
     if not found or not isinstance(table, nn.Embedding):
-        raise _lacks(network, "a table of words, `get_input_embeddings`")
+        raise lacks(network, "a table of words, `get_input_embeddings`")
     return found
 
 
@@ -156,10 +152,10 @@ def _layer(network: nn.Module, stack: _Stack, index: int, behind: tuple[str, ...
         name for name, one in arguments.items() if one.default is Parameter.empty and one.kind.name[:3] != "VAR"
     ]
     if unknown := [name for name in required[1:] if name not in _KNOWN]:
-        raise _lacks(network, f"layers that need no more than {', '.join(_KNOWN)}; {path} needs {', '.join(unknown)}")
+        raise lacks(network, f"layers that need no more than {', '.join(_KNOWN)}; {path} needs {', '.join(unknown)}")
     kind = _attention(layer, config, index)
     if kind not in (_FULL, _SLIDING):
-        raise _lacks(network, f"layers of {_FULL} or {_SLIDING}; {path} is one of {kind}")
+        raise lacks(network, f"layers of {_FULL} or {_SLIDING}; {path} is one of {kind}")
     window = int(config.sliding_window) if kind == _SLIDING else 0
     causal = _is_causal(layer)
     by_type = stack.rotary and "layer_type" in signature(type(network.get_submodule(stack.rotary)).forward).parameters
@@ -229,13 +225,13 @@ def _check_equal(network: nn.Module, chain: Chain) -> None:
             found = chain.train(False).forward(ids.where(real > 0, padding))[..., :-1]
     except Exception as error:  # a network of unknown kind may fail in any way
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _lacks(network, f"layers that run one by one: {reason}") from error
+        raise lacks(network, f"layers that run one by one: {reason}") from error
     finally:
         for module, mode in modes:
             module.train(mode)
     difference = (found - expected)[real > 0].abs().max() / expected[real > 0].abs().max()
     if not difference <= 1e-3:
-        raise _lacks(network, "layers that compute the same one by one; something between them is unknown here")
+        raise lacks(network, "layers that compute the same one by one; something between them is unknown here")
 
 
 family = Stacked()
