@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from search.data.given_paths import given_path
 from search.data.sample import Split
 from search.data.split_names import SPLITS
 from search.data.tabular import Row
@@ -64,7 +64,7 @@ def parts_of(options: HubOptions, base: Path) -> dict[Split, Any]:
 
 def _opened(options: HubOptions, base: Path) -> Any:
     library = import_module("datasets")
-    folder = base / Path(os.path.expanduser(options.dataset))
+    folder = given_path(base, options.dataset)
     bars = library.are_progress_bars_disabled()
     library.disable_progress_bars()
     try:

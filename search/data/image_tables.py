@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
 from search.data.assembly import Listed
+from search.data.given_paths import given_path
 from search.data.split_names import USUAL_COLUMN
 from search.data.split_options import SplitOptions
 from search.data.tabular import Row, rows_of, usable
@@ -44,8 +44,8 @@ def read_images(
     Raises:
         DataError: the table cannot be read, lacks a column, or has rows that cannot be used and are not skipped.
     """
-    table = base / Path(os.path.expanduser(options.path))
-    root = base / Path(os.path.expanduser(options.root)) if options.root else None
+    table = given_path(base, options.path)
+    root = given_path(base, options.root) if options.root else None
 
     def listed(row: Row) -> Listed:
         return Listed(row.image(options.path_column, root), label(row), row.split(options.split_column))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from search.data import texts
 from search.data.assembly import Listed
 from search.data.broken_samples import refuse
+from search.data.given_paths import given_path
 from search.data.sample import Dataset, Split
 from search.data.split_names import USUAL_COLUMN, files_of
 from search.data.tabular import (
@@ -84,7 +84,7 @@ def tables_of(given: str, base: Path) -> tuple[str, list[Table]]:
     Raises:
         DataError: there are none, one cannot be read, or two files are the same split.
     """
-    path = base / Path(os.path.expanduser(given))
+    path = given_path(base, given)
     if path.is_dir():
         files = files_of(path, SUFFIXES)
         return path.name, [_table(file, split) for split, file in files.items()]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from search.data.given_paths import given_path
 from search.errors import UserError
 from search.records.study import StudyRecord
 from search.runtime import few_labels, int8_accuracy
@@ -72,7 +73,7 @@ def _check_places(data: Mapping[str, Any], base: Path) -> None:
         UserError: they are outside of the folders that ``FTSEARCH_DATA`` lists.
     """
     allowed = [Path(folder).resolve() for folder in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if folder]
-    root = base / Path(os.path.expanduser(str(data.get("path", ""))))
+    root = given_path(base, str(data.get("path", "")))
     for name, value in data.items() if allowed else ():
         own = os.path.expanduser(value) if isinstance(value, str) else ""  # as formats do, before they join it
         for path in (base / own, root / own) if own else ():

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from search.data.given_paths import given_path
 from search.errors import NotFoundError, UserError
 from search.lifecycle import final as ending
 from search.lifecycle.artifact_places import study_artifacts
@@ -240,7 +241,7 @@ def _awaited(engine: Engine, name: str, patience_s: float, stop_signal: StopSign
 def _data_of(spec: StudySpec) -> Path | None:
     """Return the absolute path of the data, if it has one: workers may start in another folder."""
     path = getattr(spec.data, "path", None)
-    return None if path is None else (spec.base / Path(os.path.expanduser(str(path)))).absolute()
+    return None if path is None else given_path(spec.base, str(path)).absolute()
 
 
 def _why_stopped(study: StudyRecord, spec: StudySpec, stop_signal: StopSignal) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from search.data.assembly import Listed, readable
 from search.data.broken_samples import OnError
 from search.data.files import Walk
+from search.data.given_paths import given_path
 from search.data.images import EXTENSIONS, FileImage
 from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
@@ -114,9 +114,7 @@ def unlabelled(spec: StudySpec) -> Unlabelled:
     Raises:
         DataError: it is missing, holds no image, or a broken one that is not to be skipped.
     """
-    return _unlabelled(
-        spec.base / Path(os.path.expanduser(spec.data.unlabelled)), getattr(spec.data, "on_error", "refuse")
-    )
+    return _unlabelled(given_path(spec.base, spec.data.unlabelled), getattr(spec.data, "on_error", "refuse"))
 
 
 @lru_cache(maxsize=2)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -19,6 +17,7 @@ from torch import nn
 from search.data import augment, cache
 from search.data.assembly import cache_folder, decoded_folder
 from search.data.formats import formats
+from search.data.given_paths import given_path
 from search.data.image_loader import Request
 from search.data.loader import Loader, Subset, Views
 from search.data.sample import Dataset, Source, Split
@@ -352,7 +351,7 @@ def open_runtime(spec: StudySpec, device: str = "auto", dataset: Dataset | None 
             f"the task {task.name} reads {task.reads}, but {backbone.name} reads {backbone.reads}; choose another"
         )
     input_size = task.input_size(spec.task_options, spec.input_size, backbone)
-    beside = spec.base / Path(os.path.expanduser(spec.weights))
+    beside = given_path(spec.base, spec.weights)
     weights = str(beside) if beside.is_file() or "/" in spec.weights else spec.weights
     dataset = dataset or formats()[spec.data_format].load(spec.data, spec.base)
     pretrained = backbone.pretrained(weights, input_size, seed=spec.search.seed)

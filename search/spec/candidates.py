@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from search.data.given_paths import given_path
 from search.data.yaml_documents import text_of
 from search.errors import UserError
 from search.records.study import Json
@@ -61,9 +61,7 @@ def given(entries: Sequence[Json], base: Path) -> tuple[Json, ...]:
         UserError: one of them is not a candidate.
     """
     candidates = (
-        read_candidate(base / Path(os.path.expanduser(entry)))
-        if isinstance(entry, str)
-        else checked(entry, f"number {index}")
+        read_candidate(given_path(base, entry)) if isinstance(entry, str) else checked(entry, f"number {index}")
         for index, entry in enumerate(entries, 1)
     )
     return tuple(candidate.to_json() for candidate in candidates)

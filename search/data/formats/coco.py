@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from search.data import coco_files
 from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
 from search.data.formats._base import Format
+from search.data.given_paths import given_path
 from search.data.images import located
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
@@ -44,10 +44,10 @@ class Coco(Format):
     name, options, suffixes = "coco", Options, (".json",)
 
     def read(self, options: Options, base: Path) -> Dataset:
-        root = base / Path(os.path.expanduser(options.path))
+        root = given_path(base, options.path)
         files = _files(root, options, base)
         faults = Faults(root.stem)
-        images = base / Path(os.path.expanduser(options.images)) if options.images else None
+        images = given_path(base, options.images) if options.images else None
         listed: list[AnnotatedImage] = []
         names: dict[str, None] = {}
         for file, split in files:
@@ -61,7 +61,7 @@ class Coco(Format):
 def _files(root: Path, options: Options, base: Path) -> list[tuple[Path, Split | None]]:
     """Return the annotation files with their splits; a single file without a split is split later."""
     named = [(name, split) for name, split in ((options.val, Split.VAL), (options.test, Split.TEST)) if name]
-    others: list[tuple[Path, Split | None]] = [(base / Path(os.path.expanduser(name)), split) for name, split in named]
+    others: list[tuple[Path, Split | None]] = [(given_path(base, name), split) for name, split in named]
     if not root.exists():
         raise DataError(f"annotations {root} do not exist; `data.path` is relative to the study file")
     if root.is_file():

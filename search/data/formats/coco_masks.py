@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +16,7 @@ from search.data import coco_files
 from search.data.assembly import Listed, in_parallel
 from search.data.broken_samples import refuse
 from search.data.formats._base import Format
+from search.data.given_paths import given_path
 from search.data.images import FileImage, is_there, located
 from search.data.masks import VOID, Classes, gather_masks, size_of
 from search.data.sample import Dataset, Split
@@ -92,14 +92,14 @@ class CocoMasks(Format):
             import faster_coco_eval.core.mask as _  # noqa: PLC0415  # an extra: only COCO needs it
         except ImportError as error:
             raise DataError(_NEEDED) from error
-        path = base / Path(os.path.expanduser(options.path))
+        path = given_path(base, options.path)
         files = _files(path, options, base)
         tables = [_Table.load(file) for file, _, _ in files]
         names = _names(tables, options.background)
         listed: list[Listed] = []
         skipped: list[str] = []
         for (_, split, root), table in zip(files, tables, strict=True):
-            folder = base / Path(os.path.expanduser(root)) if root else table.image_folder()
+            folder = given_path(base, root) if root else table.image_folder()
             for image, found in zip(table.images, _all(table, names, folder), strict=True):
                 if isinstance(found, str):
                     name = curtailed(str(image.get("file_name", image.get("id"))), LONGEST_PATH)
@@ -114,9 +114,7 @@ class CocoMasks(Format):
 def _files(path: Path, options: Options, base: Path) -> list[tuple[Path, Split | None, str | None]]:
     """Return the annotation files, training first, each with its split and the folder named for its images."""
     given = ((options.val, Split.VAL, options.val_root), (options.test, Split.TEST, options.test_root))
-    others = [
-        (base / Path(os.path.expanduser(name)), split, root or options.root) for name, split, root in given if name
-    ]
+    others = [(given_path(base, name), split, root or options.root) for name, split, root in given if name]
     own = coco_files.files_of(path) if path.is_dir() else [(path, None)]
     known = {split for _, split, _ in others}
     files = [(file, split, options.root) for file, split in own if split not in known]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from search.data import conll_files, split_names
 from search.data.conll_files import Sentence
 from search.data.files import text_of
 from search.data.formats._base import Format
+from search.data.given_paths import given_path
 from search.data.sample import Dataset, Split
 from search.data.texts import TextOptions
 from search.errors import DataError
@@ -47,7 +47,7 @@ class Conll(Format):
     name, options, suffixes = "conll", Options, _SUFFIXES
 
     def read(self, options: Options, base: Path) -> Dataset:
-        path = base / Path(os.path.expanduser(options.path))
+        path = given_path(base, options.path)
         files: Sequence[tuple[Split | None, Path]] = [(None, path)]
         if path.is_dir():
             files = list(split_names.files_of(path, _SUFFIXES).items())

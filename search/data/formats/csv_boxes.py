@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
 from search.data.formats._base import Format
+from search.data.given_paths import given_path
 from search.data.sample import Dataset, Split
 from search.data.split_names import USUAL_COLUMN
 from search.data.split_options import SplitOptions
@@ -45,8 +45,8 @@ class CsvBoxes(Format):
     name, options, suffixes = "csv_boxes", Options, (".csv", ".tsv")
 
     def read(self, options: Options, base: Path) -> Dataset:
-        table = base / Path(os.path.expanduser(options.path))
-        root = base / Path(os.path.expanduser(options.root)) if options.root else None
+        table = given_path(base, options.path)
+        root = given_path(base, options.root) if options.root else None
         faults = Faults(table.stem)
         boxes: dict[tuple[Path, Split | None], tuple[str, list[BoxAnnotation]]] = {}
         for row in rows_of(table, (options.path_column, options.label_column, *options.corner_columns)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from search.data.assembly import Listed, assemble
 from search.data.class_folders import class_parts, folders_in
 from search.data.files import Walk
 from search.data.formats._base import Format
+from search.data.given_paths import given_path
 from search.data.images import EXTENSIONS, FileImage
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
@@ -37,7 +37,7 @@ class ImageFolder(Format):
     name, options = "image_folder", Options
 
     def read(self, options: Options, base: Path) -> Dataset:
-        root, walk = base / Path(os.path.expanduser(options.path)), Walk()
+        root, walk = given_path(base, options.path), Walk()
         folders = _folders(root, walk)
         parts = class_parts(root)
         # Competitions publish test splits without labels.

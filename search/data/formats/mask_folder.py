@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from search.data.assembly import Listed
 from search.data.broken_samples import refuse
 from search.data.files import Walk
 from search.data.formats._base import Format
+from search.data.given_paths import given_path
 from search.data.image_sets import listed_names
 from search.data.images import EXTENSIONS, FileImage
 from search.data.masks import MaskFile, Survey
@@ -81,7 +81,7 @@ class MaskFolder(Format):
     name, options = "mask_folder", Options
 
     def read(self, options: Options, base: Path) -> Dataset:
-        root, walk = base / Path(os.path.expanduser(options.path)), Walk()
+        root, walk = given_path(base, options.path), Walk()
         pairs = list(_pairs(root, options, walk))
         if not pairs:
             raise DataError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from torchvision import datasets
 from search.data import splits
 from search.data.assembly import Listed, assemble
 from search.data.formats._base import Format
+from search.data.given_paths import given_path
 from search.data.images import StoredImage
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
@@ -49,7 +49,7 @@ class Torchvision(Format):
             raise DataError(
                 f"torchvision has no data set {options.dataset!r}; names are as in torchvision.datasets, CIFAR10"
             )
-        root = base / Path(os.path.expanduser(options.root))
+        root = given_path(base, options.root)
         listed: list[Listed] = []
         classes: list[str] | None = None
         for split, arguments in _parts(kind):

@@ -13,6 +13,7 @@ from search.data.boxes import AnnotatedImage, BoxAnnotation, Faults, dataset
 from search.data.class_folders import folder_called
 from search.data.files import Walk, visible
 from search.data.formats._base import Format
+from search.data.given_paths import given_path
 from search.data.image_sets import listed_names
 from search.data.images import EXTENSIONS, is_there
 from search.data.sample import Dataset, Split
@@ -48,7 +49,7 @@ class Voc(Format):
     name, options = "voc", Options
 
     def read(self, options: Options, base: Path) -> Dataset:
-        root = base / Path(os.path.expanduser(options.path))
+        root = given_path(base, options.path)
         if not root.is_dir():
             raise DataError(f"data folder {root} does not exist; `data.path` is relative to the study file")
         faults = Faults(root.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from search.data.boxes import AnnotatedImage, Faults, dataset
 from search.data.class_folders import folder_called
 from search.data.files import Walk, visible
 from search.data.formats._base import Format
+from search.data.given_paths import given_path
 from search.data.images import EXTENSIONS
 from search.data.sample import Dataset, Split
 from search.data.split_names import SPLITS, split_of
@@ -55,7 +55,7 @@ class Yolo(Format):
     name, options, suffixes = "yolo", Options, (".yaml", ".yml")
 
     def read(self, options: Options, base: Path) -> Dataset:
-        path = base / Path(os.path.expanduser(options.path))
+        path = given_path(base, options.path)
         if not path.exists():
             raise DataError(f"{path} does not exist; `data.path` is relative to the study file")
         file = path if path.is_file() else next((f for f in _described(path) if f.is_file()), None)
