@@ -205,8 +205,7 @@ def table(study: StudyRecord, picked: Collection[int]) -> html.Div:
 
 def summary(study: StudyRecord) -> str:
     """Return the line above the table: how many trials there are, and what all candidates have in common."""
-    common = ", ".join(ranking_table.constant_parts(study.trials))
-    return f"{tables.states(study)}.{f' All of them: {common}.' if common else ''}"
+    return f"{tables.states(study)}. {ranking_table.shared(study)}".rstrip()
 
 
 def brushed_words(count: int) -> str:

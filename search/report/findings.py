@@ -37,7 +37,7 @@ def _mattered(study: StudyRecord) -> str:
     for name in top:
         low, high = likely[name]
         note = effects.effect(name, done, maximize=study.maximize)
-        text = f"{100 * shares[name]:.0f} %, 90 % interval {100 * low:.0f} to {100 * high:.0f} %" + (
+        text = f"{wording.percent(shares[name])}, 90 % interval {100 * low:.0f} to {wording.percent(high)}" + (
             f"; {note}" if note else ""
         )
         parts.append(f"{parameters.label(name)} ({text})")

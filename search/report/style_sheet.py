@@ -6,12 +6,14 @@ from search.report import theme
 
 _DARK = """--ink:#e6edf3; --soft:#9aa4af; --line:#3d444d; --back:#0d1117; --card:#151b23; --accent:#6cb8f0;
   --good:#3fc79a; --warn:#e3b341;"""
+_BRIGHT = ".scatterlayer :is(.trace, .point):not([style*='opacity: 0;']) { opacity: .9 !important; }"
+"""What lets a light page shine through in light colours would sink into a dark one; what has no opacity is only hovered."""
 CSS = (
     """
 :root { color-scheme: light dark; --ink:#1f2328; --soft:#59636e; --line:#d1d9e0; --back:#ffffff; --card:#f6f8fa;
   --accent:#0a5fa3; --good:#00795a; --warn:#8a5a00; }
-@media (prefers-color-scheme: dark) { :root:not([data-theme=light]) { DARK } }
-:root[data-theme=dark] { color-scheme: dark; DARK } :root[data-theme=light] { color-scheme: light; }
+@media (prefers-color-scheme: dark) { :root:not([data-theme=light]) { DARK } :root:not([data-theme=light]) BRIGHT }
+:root[data-theme=dark] { color-scheme: dark; DARK } :root[data-theme=dark] BRIGHT :root[data-theme=light] { color-scheme: light; }
 .theme::after { content: "system"; } [data-theme=light] .theme::after { content: "light"; }
 [data-theme=dark] .theme::after { content: "dark"; }
 * { box-sizing: border-box; }
@@ -92,6 +94,7 @@ footer { color: var(--soft); font-size: .85rem; padding: 32px 0; }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 """.replace("FONT", theme.FONT)
     .replace("DARK", _DARK)
+    .replace("BRIGHT", _BRIGHT)
     .replace(
         "UNITS", "\n".join(f".strip i.{state} {{ background: {colour}; }}" for state, colour in theme.UNITS.items())
     )

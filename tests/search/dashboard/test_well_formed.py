@@ -77,7 +77,7 @@ def requests(client: Any) -> list[dict[str, Any]]:
 
 
 def test_what_the_browsers_program_sends_is_answered(client: Any, requests: list[dict[str, Any]]) -> None:
-    assert len(requests) == 11
+    assert len(requests) == 12
     for request in requests:
         answer = client.post(CALLBACKS, json=request)
         assert answer.status_code in (200, 204), (request["output"], answer.text)
