@@ -33,7 +33,7 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
         screen.print(ranking_sheet(study, _ROWS))
     show_front(screen, study)
     show_warnings(screen, study)
-    screen.print(f"{tables.states(study)}. {ranking_table.shared(study)}".rstrip(), soft_wrap=True)
+    screen.print(tables.states(study) + ".")
     show_choice(screen, study)
     if result.model is not None:
         show_model(screen, study, result.model)

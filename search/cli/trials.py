@@ -22,7 +22,6 @@ def command(
     from search.cli import _outcome
     from search.cli._console import console, open_store, print_json, study_name
     from search.errors import UserError
-    from search.report import ranking_table
     from search.report.spreadsheet import write_table
     from search.report.trial_data import plain, rows
     from search.store import reading
@@ -37,7 +36,5 @@ def command(
         write_table(sys.stdout, rows(record))
     else:
         console().print(_outcome.ranking_sheet(record))
-        if common := ranking_table.shared(record):
-            console().print(common, soft_wrap=True)
         _outcome.show_front(console(), record)
         _outcome.show_warnings(console(), record)

@@ -274,8 +274,10 @@ def _luck(study: StudyRecord) -> str:
     what = f"The search saw {searched} for trial {row.number}{highest_of_all}; with fresh seeds{other} it "
     if row.drop <= 0:
         return f"{what}does no worse ({wording.number(row.mean)}): no sign of selection bias."
-    luck = wording.size_of_change(row.drop, study.metric)
-    return f"{what}reaches {wording.number(row.mean)}: {luck} of it was luck (selection bias)."
+    less = wording.size_of_change(row.drop, study.metric)
+    return (
+        f"{what}reaches {wording.number(row.mean)}, {less} less: the search picked a lucky training (selection bias)."
+    )
 
 
 def _progress(study: StudyRecord) -> str:

@@ -273,7 +273,7 @@ def _front(study: StudyRecord, level: int) -> str:
 
 
 def _ranking(study: StudyRecord, place: int, level: int) -> str:
-    lines = ranking_table.rows(study, _ROWS)
+    lines = ranking_table.rows(study, _ROWS, ranking_table.constant_parts(study.trials))
     if not lines:
         return ""
     heads = ranking_table.headings(study)

@@ -29,9 +29,9 @@ def headings(study: StudyRecord) -> tuple[str, ...]:
     return ("rank", "trial", "state", wording.metric_name(study.metric), "params", "FLOPs", "time", "candidate")
 
 
-def rows(study: StudyRecord, most: int | None = None) -> list[Row]:
-    """Return the trials in the order of ``ordered``, at most ``most``, without what ``shared`` says of all."""
-    best, common = study.best, constant_parts(study.trials)
+def rows(study: StudyRecord, most: int | None = None, common: Sequence[str] = ()) -> list[Row]:
+    """Return the trials in the order of ``ordered``, at most ``most``, without their parts in ``common``."""
+    best = study.best
     return [row(trial, str(rank or ""), common, is_winner=trial is best) for rank, trial in ordered(study)[:most]]
 
 

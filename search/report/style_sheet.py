@@ -6,7 +6,7 @@ from search.report import theme
 
 _DARK = """--ink:#e6edf3; --soft:#9aa4af; --line:#3d444d; --back:#0d1117; --card:#151b23; --accent:#6cb8f0;
   --good:#3fc79a; --warn:#e3b341;"""
-_BRIGHT = ".scatterlayer :is(.trace, .point):not([style*='opacity: 0;']) { opacity: .9 !important; }"
+_BRIGHT = ".scatterlayer :is(.trace, .point):not([style*='opacity: 0;']) { opacity: 1 !important; }"
 """What lets a light page shine through in light colours would sink into a dark one; what has no opacity is only hovered."""
 CSS = (
     """

@@ -115,7 +115,7 @@ def _block(mistake: Mistake) -> str:
 
 def _caption(mistake: Mistake) -> str:
     taken, true = theme.wrapped(mistake.predicted, 18), theme.wrapped(mistake.true, 18)
-    return f"<b>{taken}</b> {wording.percent(mistake.confidence)}<br>is {true}"
+    return f"is <b>{true}</b>, taken for<br>{taken} ({wording.percent(mistake.confidence)})"
 
 
 def _words(mistake: Mistake) -> str:

@@ -29,7 +29,7 @@ def test_the_winners_mistakes_are_drawn_from_their_files(study: StudyRecord, tmp
     drawn = figure.draw(figure.rows(with_mistakes(study, tmp_path / "a.png")))
     (image,) = drawn.layout.images
     assert image.source.startswith("data:image/jpeg;base64,")
-    assert "<b>bee</b> 99 %<br>is ant" in drawn.data[0].text
+    assert "is <b>ant</b>, taken for<br>bee (99 %)" in drawn.data[0].text
 
 
 def test_an_image_that_is_another_one_by_now_is_reported_in_words(study: StudyRecord, tmp_path: Path) -> None:
