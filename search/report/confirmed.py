@@ -15,6 +15,10 @@ FEWEST = 3
 """Fewest trainings for an interval: with two, Student's t is 12.7, and two equal values look certain."""
 
 
+ALPHA = 0.05
+"""A result as good as this one, or better, comes by chance no more often than this where it is called proven."""
+
+
 class Comparison(NamedTuple):
     """A candidate against the plain recipe, seed by seed and fold by fold.
 
@@ -237,7 +241,7 @@ def _verdict(study: StudyRecord) -> str:
     adjusted, pairs = best.against.adjusted, best.against.pairs
     if adjusted is None:
         return f"{text}: {_difference(study, best.against)} in each of {pairs} pairs, too coarse a measure to test."
-    certain = "confirmed" if adjusted < 0.05 and best.against.difference > 0 else "may be chance"
+    certain = "confirmed" if adjusted < ALPHA and best.against.difference > 0 else "may be chance"
     return (
         f"{text}: {_difference(study, best.against)}, {certain} "
         f"(paired t-test over {pairs} pairs, p {_equals(adjusted)} after Holm)."

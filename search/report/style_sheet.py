@@ -30,6 +30,7 @@ a:focus-visible, button:focus-visible, select:focus-visible, input:focus-visible
   padding: 14px 18px; margin: 16px 0; overflow-wrap: anywhere; }
 .headline { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--good); border-radius: 8px;
   padding: 14px 18px; margin: 16px 0; overflow-wrap: anywhere; }
+.headline:not(:has(.gain)) { border-left-color: var(--line); }
 .gain { display: flex; flex-wrap: wrap; gap: 4px 16px; align-items: center; margin: 0; }
 .gain b { font-size: 2.1rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .badge { border: 2px solid var(--soft); color: var(--soft); border-radius: 999px; padding: 1px 12px; font-weight: 600; }
@@ -87,10 +88,10 @@ footer { color: var(--soft); font-size: .85rem; padding: 32px 0; }
   .cards td:not(.words)::before { content: attr(data-label) " "; color: var(--soft); font-weight: 400; } }
 @media print { .strip i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   :root, :root[data-theme] { color-scheme: light; --ink:#000; --soft:#333; --line:#bbb; --back:#fff; --card:#fff; --accent:#000; }
-  body { font-size: 11px; } .page { max-width: none; padding: 0; } .plot, figure, tr, section.one { break-inside: avoid; }
+  html { font-size: 12px; } body { font-size: 1rem; } .page { max-width: none; padding: 0; } .plot, figure, tr, section.one { break-inside: avoid; }
   h2, h3 { break-after: avoid; } .view, .toc, .skip, .theme, .modebar { display: none !important; }
   .scroll, .wide { overflow: visible; background: none !important; } .wide::before { display: none !important; } thead { display: table-header-group; }
-  td, td.words { white-space: normal; min-width: 0; } }
+  th, td, td.words { white-space: normal; min-width: 0; } td.number { white-space: nowrap; } }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 """.replace("FONT", theme.FONT)
     .replace("DARK", _DARK)
