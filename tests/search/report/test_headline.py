@@ -79,7 +79,7 @@ def test_a_gain_above_its_margin_that_may_be_chance_says_why(study: StudyRecord)
     assert found is not None
     assert found.badge == "may be chance"
     assert re.fullmatch(
-        r"\+3\.1 points with fresh seeds, margin 1\.\d points; corrected for the number of candidates, p = 0\.0\d\d",
+        r"\+3\.1 points with fresh seeds, margin 2\.\d points; corrected for the number of candidates, p = 0\.0\d\d",
         found.reason,
     ), found.reason
     alone = headline(valued(study, 0.5, 0.6, repeats=tuple(run for run in runs if run.trial in (0, 1))))
