@@ -48,8 +48,9 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     seed = repeats.begin(context.engine, claim, versions(), whole.dataset.fingerprint)
     joined = key["data"] == JOINED
     data = resampling.joined(whole.dataset) if joined else resampling.unchanged(whole.dataset)
-    runtime = resampled(whole, data, candidate, seed)
     is_final = kind == repeats.FINAL
+    # The views of the search's trials, whose features are kept; what is trained on them anew draws its own.
+    runtime = resampled(whole, data, candidate, whole.spec.search.seed if is_final else seed)
     setting = AttemptSettings(
         seed=seed,
         words=f"trained on {key['data']}",
