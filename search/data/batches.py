@@ -127,8 +127,8 @@ class Batches(Loader):
             ratios = self.pixels.ratios * (self.resize[1] / self.resize[0])
             counts = [part.count for part in self.parts] or [len(ratios)]
             drawn = [
-                self.augmentation.draw(own, self.size, self.resize, generator(turn[0] + _APART * place, turn[1], 1))
-                for place, own in enumerate(torch.split(ratios, counts))
+                self.augmentation.draw(own, self.size, self.resize, generator(turn[0] + _APART * index, turn[1], 1))
+                for index, own in enumerate(torch.split(ratios, counts))
             ]
             self._last = (turn, DrawnAugmentation.joined(drawn))
         return self._last[1]
