@@ -165,7 +165,7 @@ class MapLayout(nn.Module):
     def forward(self, outputs: Tensor) -> Tensor:
         if self.is_tokens:
             patches = outputs[:, outputs.shape[1] - self.rows * self.columns :]
-            return patches.transpose(1, 2).reshape(len(outputs), -1, self.rows, self.columns)
+            return patches.transpose(1, 2).reshape(patches.shape[0], -1, self.rows, self.columns)
         return outputs.permute(0, 3, 1, 2) if self.channels_last else outputs
 
 
@@ -223,7 +223,8 @@ class TokenPool(nn.Module):
             return tokens[:, self.class_token or 0]
         if self.kind == "last":
             last = tokens.shape[1] - 1 if real is None else (real[..., 0] > 0).sum(dim=1).clamp(min=1) - 1
-            return tokens[torch.arange(len(tokens), device=tokens.device), last]
+            rows = torch.arange(tokens.shape[0], device=tokens.device)  # not `len`, which binds a graph to its batch
+            return tokens[rows, last]
         if self.kind == "max":
             silent = tokens if real is None else tokens.masked_fill(real == 0, torch.finfo(tokens.dtype).min)
             return silent.amax(dim=1)

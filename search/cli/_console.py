@@ -126,17 +126,17 @@ def seconds_of(option: str, text: str | None) -> float | None:
     """Return the seconds of a duration given as ``option``; None if it was not given.
 
     Raises:
-        UserError: it is not a duration above 0.
+        UserError: it is not a duration above 0, or longer than ten years.
     """
     from search.errors import UserError
-    from search.spec.durations import parse_duration
+    from search.spec.durations import LONGEST_S, parse_duration
 
     try:
         seconds = None if text is None else float(parse_duration(text))
     except ValueError as error:
         raise UserError(f"{option}: {error}") from error
-    if seconds is not None and seconds <= 0:
-        raise UserError(f"{option}: expected a time above 0, got {text!r}")
+    if seconds is not None and not 0 < seconds <= LONGEST_S:
+        raise UserError(f"{option}: expected a time above 0, at most ten years, got {text!r}")
     return seconds
 
 

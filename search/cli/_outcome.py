@@ -34,11 +34,11 @@ def show(screen: Console, result: StudyResult, file: Path, storage: str | None) 
     show_front(screen, study)
     show_warnings(screen, study)
     screen.print(tables.states(study) + ".")
-    for note in result.notes:
-        screen.print(f"{note[0].upper()}{note[1:]}.", style="yellow")
     show_choice(screen, study)
     if result.model is not None:
         show_model(screen, study, result.model)
+    for note in result.notes:
+        screen.print(f"{note[0].upper()}{note[1:]}.", style="yellow")
     if result.report is not None:
         screen.print(styled(("Report:", "bold"), f" {result.report}"), soft_wrap=True)
     show_headline(screen, study)

@@ -12,6 +12,7 @@ from search.cli._console import console, print_json
 from search.data.texts import Text, Words
 from search.model.inputs import Item
 from search.model.predict import Model, PredictedItem
+from search.report import wording
 from search.report.spreadsheet import write_rows
 
 Written = Callable[[PredictedItem], PredictedItem]
@@ -99,14 +100,19 @@ def _words(prediction: PredictedItem, predicts: str, *, is_number: bool) -> str:
     predicted = prediction.predicted
     if predicts == "boxes":
         boxes = [
-            f"{box.label} {box.score:.1%} at {box.left:.0f},{box.top:.0f}-{box.right:.0f},{box.bottom:.0f}"
+            f"{box.label} {wording.percent(box.score, 1)} "
+            f"at {box.left:.0f},{box.top:.0f}-{box.right:.0f},{box.bottom:.0f}"
             for box in predicted.boxes
         ]
         return "; ".join(boxes) or "no box"
     if predicts == "tags":
-        return ", ".join(f"{span.text} {span.label} {span.score:.1%}" for span in predicted.spans) or "nothing"
-    form = ".6g" if is_number else ".1%"
-    return ", ".join(f"{answer.label} {answer.score:{form}}" for answer in predicted.answers) or "nothing"
+        spans = [f"{span.text} {span.label} {wording.percent(span.score, 1)}" for span in predicted.spans]
+        return ", ".join(spans) or "nothing"
+    answers = [
+        f"{answer.label} {f'{answer.score:.6g}' if is_number else wording.percent(answer.score, 1)}"
+        for answer in predicted.answers
+    ]
+    return ", ".join(answers) or "nothing"
 
 
 def _plain(prediction: PredictedItem, predicts: str) -> dict[str, Any]:

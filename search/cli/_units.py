@@ -16,12 +16,14 @@ _MOST = 0.6
 
 def show_dominant(screen: Console, facts: Sequence[UnitFacts]) -> None:
     """Print a remark if one unit does most of the computation, which leaves little to freeze or cut."""
+    from search.report import wording
+
     unit = max(facts, key=lambda one: one.macs)
     total = sum(one.macs for one in facts)
     if unit.macs > _MOST * total:
         screen.print(
-            f"{unit.name} does {unit.macs / total:.0%} of the computation and cannot be cut: decisions on depth "
-            "(freeze, tail) mean little for this backbone",
+            f"{unit.name} does {wording.percent(unit.macs / total)} of the computation and cannot be cut: decisions "
+            "on depth (freeze, tail) mean little for this backbone",
             style="yellow",
             soft_wrap=True,
         )

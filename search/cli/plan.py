@@ -140,6 +140,7 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
 
     from search.cli._tables import Sheet
     from search.data.sample import Split
+    from search.report import wording
     from spaces.decisions import registry
     from spaces.networks.feature_change import feature_change
 
@@ -169,7 +170,7 @@ def _starts(screen: Console, runtime: StudyRuntime) -> None:
             f"({len(images)} validation {runtime.task.noun}{measured}; 0 % is the same function)",
         )
     )
-    ordered = [(name, f"{moved:.1%}", words) for name, moved, words in sorted(rows, key=lambda row: row[:2])]
+    ordered = [(name, wording.percent(moved, 1), words) for name, moved, words in sorted(rows, key=lambda row: row[:2])]
     screen.print(Sheet(("decision", "moves by"), ordered, left=("decision",), words="change"))
 
 
@@ -270,7 +271,7 @@ def _reached(screen: Console, runtime: StudyRuntime) -> None:
 
 def _goals(screen: Console, runtime: StudyRuntime) -> None:
     """Print the objectives, and how much of the space satisfies the constraints."""
-    from search.report import front
+    from search.report import front, wording
     from search.runtime import objective_values
 
     goals = runtime.spec.goals
@@ -296,5 +297,6 @@ def _goals(screen: Console, runtime: StudyRuntime) -> None:
     if goals.constraints.names() & {"parameters", "flops"}:
         share = objective_values.share_within(runtime)
         screen.print(
-            f"{share:.0%} of 32 random candidates satisfy those on parameters and FLOPs; the others are not trained"
+            f"{wording.percent(share)} of 32 random candidates satisfy those on parameters and FLOPs; the others are "
+            "not trained"
         )

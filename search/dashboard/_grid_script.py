@@ -24,8 +24,10 @@ SCRIPT = """
 (() => {
   const element = (...parts) => window.React.createElement(...parts);
   const words = WORDS;
-  let brushed = null;
-  const numberOf = value => value == null || value === '' || isNaN(value) ? value : Number(value);
+  let chosen = new Set();
+  const tickChosen = api => api.forEachNode(node => {
+    if (chosen.has(node.id) && !node.isSelected()) node.setSelected(true);
+  });
   const go = href => {
     history.pushState({}, '', href);
     window.dispatchEvent(new CustomEvent('_dashprivate_pushstate'));
@@ -33,32 +35,27 @@ SCRIPT = """
   };
   const href = params => params.context.study + '/trial/' + params.data.trial;
   window.dashAgGridComponentFunctions = {
-    Trial: params => element('a', {href: href(params), tabIndex: -1, onClick: event => {
+    // Until its rows have come, a place in the table has no data.
+    Trial: params => params.data && element('a', {href: href(params), tabIndex: -1, onClick: event => {
       if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); go(href(params)); }
     }}, String(params.value)),
-    State: params => element('span', {className: 'chips'},
+    State: params => params.data && element('span', {className: 'chips'},
       element('span', {className: 'chip ' + params.value}, params.value),
       ...params.data.marks.map(mark => element('span', {className: 'chip mark-' + mark.split(' ')[0], key: mark}, mark))),
     Strip: params => {
+      if (!params.value) return null;
       const counts = {}, edited = params.value.replace(/[^A-Z]/g, '').length;
       for (const letter of params.value.toLowerCase()) counts[words[letter]] = (counts[words[letter]] || 0) + 1;
       const label = Object.entries(counts).map(([word, count]) => count + ' ' + word).join(', ') + (edited ? `, ${edited} of them edited` : '');
-      return params.value && element('div', {className: 'strip small', role: 'img', 'aria-label': label, title: label},
+      return element('div', {className: 'strip small', role: 'img', 'aria-label': label, title: label},
         ...[...params.value].map((letter, place) => element('i', {key: place,
           className: words[letter.toLowerCase()] + (letter < 'a' ? ' changed' : '')})));
     },
   };
   window.dashAgGridFunctions = {
-    shownText: params => params.data.text[params.colDef.field] ?? params.value ?? '',
-    numberOf: numberOf,
-    noneLast: (one, other, a, b, descending) => {
-      one = numberOf(one); other = numberOf(other);
-      if (one == null || other == null) return one == other ? 0 : (one == null) === !!descending ? -1 : 1;
-      return typeof one === 'number' && typeof other === 'number' ? one - other : String(one).localeCompare(String(other));
-    },
+    shownText: params => params.data?.text[params.colDef.field] ?? params.value ?? '',
     openTrial: params => { if (params.event.key === 'Enter' && params.column.getColId() === 'trial') go(href(params)); },
-    isBrushed: () => brushed !== null,
-    isInBrush: node => brushed.has(node.data.trial),
+    rowsCame: params => tickChosen(params.api),
   };
   let real = null, loading = null;
   const load = () => loading = loading || new Promise((done, failed) => {
@@ -94,9 +91,12 @@ SCRIPT = """
   })).observe(document.documentElement, {childList: true, subtree: true});
   window.ftsearch = {
     grid: act => load().then(() => window.dash_ag_grid.getApiAsync('trials')).then(act).catch(() => {}),
-    brush: numbers => {
-      brushed = numbers ? new Set(numbers) : null;
-      window.ftsearch.grid(api => api.onFilterChanged());
+    tick: numbers => {
+      chosen = new Set(numbers.map(String));
+      if (document.getElementById('trials')) window.ftsearch.grid(api => {
+        api.getSelectedNodes().filter(node => !chosen.has(node.id)).forEach(node => node.setSelected(false));
+        tickChosen(api);
+      });
     },
   };
 })();

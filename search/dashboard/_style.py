@@ -27,7 +27,7 @@ CSS = (
 .running img { vertical-align: middle; margin-left: 12px; }
 .button { margin: 4px 0; }
 .dash-graph { min-height: 140px; }
-.trials { height: min(72vh, 760px); margin: 8px 0; } .trials.short { height: auto; }
+.trials { height: min(72vh, 760px); margin: 8px 0; }
 .trials .strip.small { height: 16px; margin: 11px 0; gap: 1px; } .small .changed { border-bottom: 5px solid var(--ink); } .chips { display: inline-flex; gap: 4px; white-space: nowrap; }
 .page:has(#trials), body:has(#trials) .top { max-width: 1560px; }
 .chip { border: 1px solid var(--line); border-radius: 999px; padding: 0 8px; line-height: 20px; font-size: .8rem; }

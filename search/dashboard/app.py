@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,13 +12,13 @@ from flask import Flask
 
 from search.dashboard import access, components, compression, files, frame, trials_table, well_formed
 from search.dashboard.filters import of_inputs
+from search.dashboard.grid_request import Request
 from search.dashboard.pages import compare, study
 from search.dashboard.routes import Address, Pages
 from search.dashboard.study_cache import StudyCache
 from search.dashboard.well_formed import checked, read
 from search.errors import FinetuneError
 from search.records.states import TrialState
-from search.records.study import StudyRecord
 from search.report import theme
 from search.report.figures import parallel_coordinates
 from search.report.figures._base import Section
@@ -77,6 +76,7 @@ def build(
     app.layout = _layout
     _navigation(app, pages)
     _live(app, pages)
+    _listing(app, pages)
     _choosing(app, pages)
     theme.sentence("").to_json()  # Plotly loads its parts when it first draws: not while a visitor waits
     access.guard(server, host=host, token=token, script_hashes=frame.script_hashes(app))
@@ -251,24 +251,62 @@ def _live(app: Dash, pages: Pages) -> None:
     )
 
     @app.callback(
-        Output("trials", "rowData"),
         Output("trials-summary", "children"),
-        Output("listed", "data"),
-        Input("tick", "n_intervals"),
-        State("listed", "data"),
+        Input("pulse", "data"),
         State("url", "pathname"),
         State("url", "search"),
         prevent_initial_call=True,
     )
     @checked
-    def _list(_: int | None, listed: tuple[str, float] | None, path: str | None, query: str | None) -> Any:
-        """Send the table again where the study has changed: all of it, which the grid compares with what it has."""
-        address = Address.of(path, query)
-        pulse, (before, then) = _quietly(lambda: pages.pulse(address)), listed or ("", 0.0)
-        found = _quietly(lambda: pages.trials(address)) if address.kind == "study" and pulse != before else no_update
-        if not isinstance(found, StudyRecord) or not trials_table.is_due(len(found.trials), then, time.time()):
-            return no_update, no_update, no_update
-        return trials_table.rows(found), trials_table.summary(found), (pulse, time.time())
+    def _summary(_: str | None, path: str | None, query: str | None) -> Any:
+        return _quietly(lambda: trials_table.summary(pages.trials(Address.of(path, query))))
+
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        trials_table.RENEW, Input("pulse", "data"), prevent_initial_call=True
+    )
+
+
+def _listing(app: Dash, pages: Pages) -> None:
+    @app.callback(
+        Output("trials", "getRowsResponse"),
+        Input("trials", "getRowsRequest"),
+        State("trials-search", "value"),
+        State("brushed", "data"),
+        State("url", "pathname"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    @checked
+    def _rows(
+        asked: Request | None,
+        search: str | None,
+        brushed: list[tuple[int, float]] | None,
+        path: str | None,
+        query: str | None,
+    ) -> Any:
+        if asked is None:
+            return no_update
+        return _quietly(lambda: pages.listed(Address.of(path, query), asked, search or "", brushed or []))
+
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        trials_table.ASK_AGAIN,
+        Input("trials-search", "value"),
+        Input("brushed", "data"),
+        prevent_initial_call=True,
+    )
+    for moment in (Input("picked", "data"), Input("trials", "id")):
+        app.clientside_callback(  # type: ignore[no-untyped-call]
+            trials_table.TICK, moment, State("picked", "data"), State("url", "pathname")
+        )
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        trials_table.TICKED,
+        Output("picked", "data", allow_duplicate=True),
+        Input("trials", "selectedRows"),
+        State("picked", "data"),
+        State("url", "pathname"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(trials_table.SHOW_COLUMNS, Input("trials-columns", "value"))  # type: ignore[no-untyped-call]
 
 
 def _choosing(app: Dash, pages: Pages) -> None:
@@ -318,22 +356,7 @@ def _choosing(app: Dash, pages: Pages) -> None:
         if not brushed:
             return None, ""
         found = _quietly(lambda: pages.brushed(Address.of(path, query), brushed))
-        return (found, trials_table.brushed_words(len(found))) if isinstance(found, list) else (no_update, no_update)
-
-    app.clientside_callback(trials_table.BRUSH, Input("brushed", "data"))  # type: ignore[no-untyped-call]
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        trials_table.TICKED,
-        Output("picked", "data", allow_duplicate=True),
-        Input("trials", "selectedRows"),
-        State("picked", "data"),
-        State("url", "pathname"),
-        prevent_initial_call=True,
-    )
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        trials_table.TICK, Input("picked", "data"), State("url", "pathname"), prevent_initial_call=True
-    )
-    app.clientside_callback(trials_table.SEARCH, Input("trials-search", "value"))  # type: ignore[no-untyped-call]
-    app.clientside_callback(trials_table.SHOW_COLUMNS, Input("trials-columns", "value"))  # type: ignore[no-untyped-call]
+        return (brushed, trials_table.brushed_words(len(found))) if isinstance(found, list) else (no_update, no_update)
 
     @app.callback(
         Output("compare", "href"),

@@ -12,6 +12,7 @@ from dash import dcc, html
 
 from search.records.study import StudyRecord, TrialRecord
 from search.report import tables, theme
+from search.report.figures import trials_figures
 from search.report.figures._base import Drawing, Section
 
 CONFIG: Any = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"scale": 2}}
@@ -113,6 +114,12 @@ def figure(kind: Drawing, first: Shown | None = None) -> html.Section:
         className="one",
         **named,
     )
+
+
+def trials_figures_of(study: StudyRecord, numbers: Sequence[int]) -> list[html.Section]:
+    """Return the figures on the trials ``numbers`` of ``study``; once all have ended, only those that hold anything."""
+    ended = all(trial.state.is_finished for trial in study.trials if trial.number in set(numbers))
+    return [figure(kind) for kind in trials_figures() if not ended or kind.rows(study, numbers) is not None]
 
 
 def aria(**names: str) -> Any:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from dash import no_update
 
-from search.dashboard import components, running
+from search.dashboard import components, grid_request, running, trials_table
 from search.dashboard.filters import number_of, read
 from search.dashboard.pages import compare, overview, study, trial, workers
 from search.dashboard.study_cache import StudyCache
@@ -83,6 +83,7 @@ class Pages:
 
     cache: StudyCache
     store: str
+    _listed: tuple[object, list[dict[str, Any]]] | None = None
     _learnt: tuple[object, list[Any]] | None = None
     _brushable: tuple[object, parallel_coordinates.Rows | None] | None = None
     _drawn: OrderedDict[tuple[object, ...], components.Shown] = field(default_factory=OrderedDict)
@@ -106,10 +107,7 @@ class Pages:
                 kinds = [kind for kind in figures() if kind.section is section]
                 is_table = section is Section.TRIALS  # which nobody waits for a figure below it to see
                 first = None if is_table else self.drawing(address, kinds[0].name, 0)
-                pulse = self.pulse(address)
-                needs = [Need.STRUCTURES] if is_table else []
-                found = self._current(self.cache.study(address.study, needs))
-                return study.page(found, address.query, first, picked, pulse)
+                return study.page(self._current(self.cache.study(address.study)), address.query, first, picked)
             case "trial":
                 return trial.page(self.cache.chosen(address.study, [address.trial]), address.trial)
             case "compare":
@@ -172,6 +170,19 @@ class Pages:
     def trials(self, address: Address) -> StudyRecord:
         """Return a study with what the table of its trials shows."""
         return read(address.query).apply(self.cache.study(address.study, [Need.STRUCTURES]))
+
+    def listed(
+        self, address: Address, asked: grid_request.Request, search: str, brushed: list[tuple[int, float]]
+    ) -> dict[str, Any]:
+        """Return the rows of the table of trials that a browser asks for, made once for every state of the study."""
+        key = (address, self.pulse(address))
+        if self._listed is None or self._listed[0] != key:
+            self._listed = (key, trials_table.rows(self.trials(address)))
+        rows = self._listed[1]
+        if brushed:
+            inside = set(self.brushed(address, brushed))
+            rows = [row for row in rows if row["trial"] in inside]
+        return grid_request.answer(rows, asked, search)
 
     def brushed(self, address: Address, points: list[tuple[int, float]]) -> list[int]:
         """Return the trials that go through all ``points`` that were brushed in the parallel coordinates."""

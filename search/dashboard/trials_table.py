@@ -1,8 +1,7 @@
-"""The table of a study's trials: its columns and the contents of a row; AG Grid sorts, filters and draws it."""
+"""The table of a study's trials: its columns and the contents of a row; AG Grid draws the rows that are scrolled to."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,17 +18,13 @@ from search.report import front, parameters, ranking_table, tables, wording
 from search.report.gain import lead_over_plain
 from search.report.origin import found_by
 
-MOST = 20_000
-"""Rows that a browser is given, the best first."""
 _SHORT = 25
 """Up to this many rows the table is as high as they are; beyond that it takes most of the screen."""
-_NUMBER = {
-    "type": "rightAligned",
-    "filter": "agNumberColumnFilter",
-    "filterValueGetter": {"function": "numberOf(params.data[params.colDef.field])"},
-}
-_PACE = 500
-"""Rows that are sent in a second: of more, changes are sent less often than they come."""
+_BLOCK = 100
+"""Rows that a browser asks for at a time."""
+_ROW, _HEADER = 38, 48
+"""Heights in pixels."""
+_NUMBER = {"type": "rightAligned", "filter": "agNumberColumnFilter"}
 _HIDDEN = ("rank", "best_epoch", "trained", "worker", "started", "found_by")
 
 
@@ -80,14 +75,17 @@ def rows(study: StudyRecord) -> list[dict[str, Any]]:
     """Return a row per trial, in the order of the ranking: numbers to sort by, and their ``text`` as shown."""
     best, metric = study.best, study.metric
     constant = ranking_table.constant_parts(study.trials)
-    objectives = _objectives(study)
+    objectives, points = _objectives(study), 100 if metric in SHARES else 1
     table = []
-    for rank, trial in ranking_table.ordered(study)[:MOST]:
+    for rank, trial in ranking_table.ordered(study):
         lead, size = lead_over_plain(study, trial), trial.size
         numbers: dict[str, tuple[float | None, str]] = {
             "rank": (rank, str(rank)),
             "value": (_rounded(trial.value), wording.number(trial.value)),
-            "gain": (_rounded(lead), wording.change(lead, metric).removesuffix(" points") if lead is not None else ""),
+            "gain": (
+                _rounded(None if lead is None else points * lead),
+                wording.change(lead, metric).removesuffix(" points") if lead is not None else "",
+            ),
             "parameters": (size.parameters, wording.count(size.parameters)) if size else (None, ""),
             "trained": (size.trained, wording.count(size.trained)) if size else (None, ""),
             "flops": (size.flops, wording.count(size.flops)) if size else (None, ""),
@@ -128,11 +126,6 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 7)
 
 
-def is_due(count: int, listed_s: float, now_s: float) -> bool:
-    """Return whether ``count`` rows, sent at ``listed_s``, may be sent again."""
-    return now_s - listed_s >= count / _PACE
-
-
 def _marks(trial: TrialRecord, best: TrialRecord | None) -> list[str]:
     broken = [f"breaks {text}" for text in trial.broken]
     return ["winner"] * (trial is best) + ["plain recipe"] * trial.is_baseline + broken
@@ -142,33 +135,36 @@ def _moment(when: datetime | None) -> str:
     return f"{when:%Y-%m-%d %H:%M:%S}" if when else ""
 
 
-def table(study: StudyRecord, picked: Collection[int], pulse: str) -> html.Div:
-    """Return the table, with its search field and its picker of columns, of ``study`` as it is at ``pulse``."""
-    defined, lines = columns(study), rows(study)
+def table(study: StudyRecord, picked: Collection[int]) -> html.Div:
+    """Return the table, with its search field and its picker of columns; the browser asks for its rows."""
+    defined, is_short = columns(study), len(study.trials) <= _SHORT
     choices = [{"label": one["headerName"], "value": one["field"]} for one in defined if one["field"] != "trial"]
     options: dict[str, Any] = {
         "theme": {"function": THEME},
         "rowSelection": {"mode": "multiRow", "headerCheckbox": False, "enableClickSelection": False},
         "selectionColumnDef": {"pinned": "left", "width": 46, "resizable": False, "suppressHeaderMenuButton": True},
         "context": {"study": components.study_path(study.name)},
-        "domLayout": "autoHeight" if len(lines) <= _SHORT else "normal",
+        "cacheBlockSize": _BLOCK,
+        "maxConcurrentDatasourceRequests": 1,  # the component knows only the last one's
+        "infiniteInitialRowCount": len(study.trials),
+        "rowHeight": _ROW,
+        "headerHeight": _HEADER,
         "enableCellTextSelection": True,
         "ensureDomOrder": True,
         "tooltipShowDelay": 300,
         "animateRows": False,
-        "isExternalFilterPresent": {"function": "isBrushed()"},
-        "doesExternalFilterPass": {"function": "isInBrush(params)"},
     }
     return html.Div(
         [
             html.P(summary(study), className="soft", id="trials-summary"),
-            dcc.Store(id="listed", data=(pulse, time.time())),
             dcc.Store(id="brushed"),
             html.P(id="brushed-words", role="status"),
             html.Div(
                 [
                     html.Label("Search", htmlFor="trials-search", className="soft"),
-                    dcc.Input(id="trials-search", type="search", value="", placeholder="SGD, pruned, 5x5 ..."),
+                    dcc.Input(
+                        id="trials-search", type="search", value="", debounce=0.3, placeholder="SGD, pruned, 5x5 ..."
+                    ),
                     html.Details(
                         [
                             html.Summary("Columns"),
@@ -188,21 +184,20 @@ def table(study: StudyRecord, picked: Collection[int], pulse: str) -> html.Div:
             dash_ag_grid.AgGrid(
                 id="trials",
                 columnDefs=defined,
-                rowData=lines,
+                rowModelType="infinite",
                 defaultColDef={
                     "sortable": True,
                     "resizable": True,
                     "filter": True,
                     "cellDataType": False,  # a column's own type would format its numbers
                     "valueFormatter": {"function": "shownText(params)"},
-                    "comparator": {"function": "noneLast"},
                 },
                 selectedRows={"ids": [str(number) for number in picked]},
                 getRowId="params.data.id",
                 dashGridOptions=options,
-                eventListeners={"cellKeyDown": ["openTrial(params)"]},
-                className="trials" if len(lines) > _SHORT else "trials short",
-                style={"height": None, "width": "100%"},
+                eventListeners={"cellKeyDown": ["openTrial(params)"], "modelUpdated": ["rowsCame(params)"]},
+                className="trials",
+                style={"height": _HEADER + _ROW * len(study.trials) + 20 if is_short else None, "width": "100%"},
             ),
         ]
     )
@@ -210,9 +205,7 @@ def table(study: StudyRecord, picked: Collection[int], pulse: str) -> html.Div:
 
 def summary(study: StudyRecord) -> str:
     """Return the line above the table: how many trials there are, and what all candidates have in common."""
-    common = ", ".join(ranking_table.constant_parts(study.trials))
-    more = f" The best {MOST} are listed." if len(study.trials) > MOST else ""
-    return f"{tables.states(study)}.{f' All of them: {common}.' if common else ''}{more}"
+    return f"{tables.states(study)}. {ranking_table.shared(study)}".rstrip()
 
 
 def brushed_words(count: int) -> str:
@@ -220,25 +213,24 @@ def brushed_words(count: int) -> str:
     return f"{numbered(count, 'trials')} inside the brushes; a double click in the figure below lists all again."
 
 
-BRUSH = "function (numbers) { window.ftsearch.brush(numbers); }"
 TICKED = """function (rows, picked, path) {
   const same = window.dash_clientside.no_update, name = decodeURIComponent((path || '').split('/')[2] || '');
   if (!Array.isArray(rows)) return same;
   const api = window.dash_ag_grid.getApi('trials');
   const before = (picked || {})[name] || [], ticked = rows.map(row => row.trial);
-  // Trials that a filter leaves out have no row whose tick could have been taken away.
+  // Trials whose rows are not here have no tick that could have been taken away.
   const chosen = [...new Set([...ticked, ...before.filter(number => !api.getRowNode(String(number)))])]
     .sort((a, b) => a - b);
   return chosen.join() === before.join() ? same : Object.assign({}, picked, {[name]: chosen});
 }"""
-TICK = """function (picked, path) {
-  const chosen = new Set(((picked || {})[decodeURIComponent((path || '').split('/')[2] || '')] || []).map(String));
-  if (!document.getElementById('trials')) return;
-  window.ftsearch.grid(api => api.forEachNode(node => {
-    if (node.isSelected() !== chosen.has(node.id)) node.setSelected(chosen.has(node.id));
-  }));
+TICK = """function (...given) {
+  const [picked, path] = given.slice(-2);
+  window.ftsearch.tick((picked || {})[decodeURIComponent((path || '').split('/')[2] || '')] || []);
 }"""
-SEARCH = "function (text) { window.ftsearch.grid(api => api.setGridOption('quickFilterText', text || '')); }"
+ASK_AGAIN = "function () { window.ftsearch.grid(api => api.purgeInfiniteCache()); }"
+RENEW = """function () {
+  if (document.getElementById('trials')) window.ftsearch.grid(api => api.refreshInfiniteCache());
+}"""
 SHOW_COLUMNS = """function (chosen) {
   window.ftsearch.grid(api => {
     const fields = api.getColumns().map(column => column.getColId())
@@ -247,4 +239,4 @@ SHOW_COLUMNS = """function (chosen) {
     api.setColumnsVisible(fields.filter(id => chosen.includes(id)), true);
   });
 }"""
-"""What runs in the browser: ticks to the trials that are compared and back, the search field, the picker of columns."""
+"""What runs in the browser: ticks to the trials that are compared and back, rows anew, the picker of columns."""

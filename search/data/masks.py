@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from search.data import array_cache, cache, decoding
+from search.data import array_cache, cache, decoding, mask_colours
 from search.data.array_cache import ArrayCache
 from search.data.assembly import Listed, cache_folder, gather, in_parallel, note
 from search.data.augment import Augmentation, DrawnAugmentation
@@ -71,16 +71,20 @@ class Mask(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MaskFile:
-    """An image file with one value per pixel; ``table`` pairs each value with its class."""
+    """An image file with one value per pixel; ``table`` pairs each value with its class.
+
+    With ``colours``, a value is a colour's place among them (``mask_colours``).
+    """
 
     path: Path
     table: tuple[tuple[int, int], ...]
     pixels: tuple[tuple[int, int], ...]
     digest: str
     size: tuple[int, int]
+    colours: tuple[int, ...] = ()
 
     def open(self) -> Classes:
-        values = read_values(self.path)
+        values = read_values(self.path, self.colours)
         classes = np.full(values.shape, VOID, dtype=np.int32)
         for value, label in self.table:
             classes[values == value] = label
@@ -103,25 +107,30 @@ class Survey:
     fault: str = ""
 
 
-def read_values(path: Path) -> NDArray[np.int32]:
+def read_values(path: Path, colours: Sequence[int] = ()) -> NDArray[np.int32]:
     """Return the stored value of every pixel ``(H, W)``; of a palette image the index, not the colour.
+
+    With ``colours``, return the places of the pixels' colours among them (``mask_colours.numbers_of``).
 
     Raises:
         ValueError: several values a pixel. OSError: not an image, or a broken one.
     """
     with decoding.decoded(path, further=_BYTES_A_PIXEL) as (stored, turn):
         image = stored if turn is None else stored.transpose(turn)
+        if colours:
+            return mask_colours.numbers_of(np.asarray(image.convert("RGB")), colours)
         if image.mode in _PLAIN_MODES or image.mode.startswith("I;16"):
             return np.asarray(image).astype(np.int32)
         channels = np.asarray(image)
         if channels.ndim == 3 and image.mode in ("RGB", "RGBA", "LA"):
-            colours = channels[..., :3] if image.mode != "LA" else channels[..., :1]
-            if (colours == colours[..., :1]).all():
-                return colours[..., 0].astype(np.int32)
-            if image.mode != "LA" and (count := few_colours(colours)):
+            shades = channels[..., :3] if image.mode != "LA" else channels[..., :1]
+            if (shades == shades[..., :1]).all():
+                return shades[..., 0].astype(np.int32)
+            if image.mode != "LA" and (count := few_colours(shades)):
                 raise ColouredError(
-                    f"a colour image ({image.mode}) of {numbered(count, 'colours')}; expected one value a pixel: "
-                    "give every colour the number of its class, 0, 1, 2 ..., in grey or palette PNGs"
+                    f"a colour image ({image.mode}) of {numbered(count, 'colours')}; expected one value a pixel: say "
+                    "under `data:` `colours: FILE`, with a line `name,red,green,blue` for every class, or give every "
+                    "colour the number of its class, 0, 1, 2 ..., in grey or palette PNGs"
                 )
         raise ValueError(
             f"a colour image ({image.mode}); expected a palette or grey image whose values are the classes"
@@ -139,10 +148,13 @@ def few_colours(pixels: NDArray[np.uint8]) -> int:
     return count if count <= MOST_CLASSES else 0
 
 
-def survey(paths: Sequence[Path]) -> list[Survey]:
-    """Return the contents of each mask file; they are read once, as long as no file changes."""
+def survey(paths: Sequence[Path], colours: Sequence[int] = ()) -> list[Survey]:
+    """Return the contents of each mask file; they are read once, as long as no file changes.
+
+    ``colours`` are those of ``read_values``.
+    """
     digests = in_parallel(_digest, paths)
-    key = hashlib.sha256(json.dumps([_VERSION, digests]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([_VERSION, digests, *colours]).encode()).hexdigest()
     kept = cache_folder() / "checked" / f"masks-{key}.json"
     try:
         rows = json.loads(kept.read_text())
@@ -151,17 +163,16 @@ def survey(paths: Sequence[Path]) -> list[Survey]:
             for row, digest in zip(rows, digests, strict=True)
         ]
     except (OSError, ValueError):
-        surveys = [
-            replace(one, digest=digest) for one, digest in zip(in_parallel(_survey, paths), digests, strict=True)
-        ]
+        read = in_parallel(partial(_survey, colours), paths)
+        surveys = [replace(one, digest=digest) for one, digest in zip(read, digests, strict=True)]
     if not any(one.fault for one in surveys):
         note(kept, json.dumps([[one.width, one.height, one.values] for one in surveys]))
     return surveys
 
 
-def _survey(path: Path) -> Survey:
+def _survey(colours: Sequence[int], path: Path) -> Survey:
     try:
-        values = read_values(path)
+        values = read_values(path, colours)
     except (OSError, ValueError) as error:
         return Survey(fault=str(error) or type(error).__name__)
     there, counts = np.unique(values, return_counts=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from search.data import masks
+from search.data import mask_colours, masks
 from search.data.class_folders import folders_in
 from search.data.files import files_below, visible
 from search.data.formats.mask_folder import LOSSY, PART
@@ -110,8 +110,24 @@ def _recognised(folder: Path, root: Path, images: Path, place: Path, suffixes: t
     named = _for_all_parts(root, str(images.relative_to(root)), str(place.relative_to(root)))
     options: dict[str, Json] = {} if named == _PLAIN else {"images": named[0], "masks": named[1]}
     options |= {key: value for key, value in zip(("image_suffix", "mask_suffix"), suffixes, strict=True) if value}
+    options |= _colours(folder, place)
     why = f"{named[0]}/ beside {named[1]}/" if images != place else f"images beside *{suffixes[1]}"
     return Recognised("segmentation", "mask_folder", why, folder, options)
+
+
+def _colours(folder: Path, place: Path) -> dict[str, Json]:
+    """Return the option for masks that are coloured, if a file in ``folder`` names the colours."""
+    file = next((name for name in mask_colours.NAMES if (folder / name).is_file()), None)
+    first = next((one for one in files_below(place) if one.suffix.lower() in masks.EXTENSIONS), None)
+    if file is None or first is None:
+        return {}
+    try:
+        masks.read_values(first)
+    except masks.ColouredError:
+        return {"colours": file}
+    except (OSError, ValueError):
+        pass  # the format reports it
+    return {}
 
 
 def _for_all_parts(root: Path, images: str, place: str) -> tuple[str, str]:

@@ -55,7 +55,7 @@ def best_layers(ranking: Ranking) -> list[tuple[str, str, str]]:
                 continue
             best = max(layers, key=lambda layer: (layer.scores[name], layer.depth))
             last = layers[-1]
-            words = f"{best.unit} ({best.depth:.0%} of the depth): {best.scores[name]:.3f}"
+            words = f"{best.unit} ({wording.percent(best.depth)} of the depth): {best.scores[name]:.3f}"
             words += ", the last one" if best is last else f", the last unit {last.scores[name]:.3f}"
             rows.append((backbone_score.backbone, title, words))
     return rows

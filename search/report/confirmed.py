@@ -15,6 +15,10 @@ FEWEST = 3
 """Fewest trainings for an interval: with two, Student's t is 12.7, and two equal values look certain."""
 
 
+ALPHA = 0.05
+"""A result as good as this one, or better, comes by chance no more often than this where it is called proven."""
+
+
 class Comparison(NamedTuple):
     """A candidate against the plain recipe, seed by seed and fold by fold.
 
@@ -237,7 +241,7 @@ def _verdict(study: StudyRecord) -> str:
     adjusted, pairs = best.against.adjusted, best.against.pairs
     if adjusted is None:
         return f"{text}: {_difference(study, best.against)} in each of {pairs} pairs, too coarse a measure to test."
-    certain = "confirmed" if adjusted < 0.05 and best.against.difference > 0 else "may be chance"
+    certain = "confirmed" if adjusted < ALPHA and best.against.difference > 0 else "may be chance"
     return (
         f"{text}: {_difference(study, best.against)}, {certain} "
         f"(paired t-test over {pairs} pairs, p {_equals(adjusted)} after Holm)."
@@ -274,7 +278,10 @@ def _luck(study: StudyRecord) -> str:
     what = f"The search saw {searched} for trial {row.number}{highest_of_all}; with fresh seeds{other} it "
     if row.drop <= 0:
         return f"{what}does no worse ({wording.number(row.mean)}): no sign of selection bias."
-    return f"{what}reaches {wording.number(row.mean)}: {row.drop:.4f} of it was luck (selection bias)."
+    less = wording.size_of_change(row.drop, study.metric)
+    return (
+        f"{what}reaches {wording.number(row.mean)}, {less} less: the search picked a lucky training (selection bias)."
+    )
 
 
 def _progress(study: StudyRecord) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from search.records.study import StudyRecord, TrialRecord
 from search.report import parameters, shown_trials
-from search.sampling.importance import importances
+from search.sampling.importance import of_draws
 
 FEWEST = 5
 """Fewest trials on either side of a comparison."""
@@ -148,9 +148,8 @@ def intervals(trials: Sequence[TrialRecord], *, maximize: bool) -> dict[str, tup
     if len(chosen) > _RESAMPLED:
         chosen = [chosen[index] for index in sorted(random.permutation(len(chosen))[:_RESAMPLED])]
     rounds = 0
-    for _ in range(_REPEATS):
-        drawn = [chosen[index] for index in random.integers(0, len(chosen), len(chosen))] if chosen else []
-        shares = importances(drawn, maximize=maximize)
+    draws = (random.integers(0, len(chosen), len(chosen)).tolist() for _ in range(_REPEATS if chosen else 0))
+    for shares in of_draws(chosen, draws, maximize=maximize):
         rounds += bool(shares)
         for name, share in shares.items():
             by_name[name].append(share)

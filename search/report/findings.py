@@ -15,15 +15,15 @@ _TOLD_APART = 6
 
 
 def findings(study: StudyRecord) -> list[str]:
-    """Return sentences: what fresh seeds say, what mattered most, what the best trials share, what size gains.
+    """Return sentences: what mattered most, what the best trials share, what size gains, what fresh seeds say.
 
-    With fewer than ``FEWEST`` complete trials, only what fresh seeds say and what the best have in common.
+    With fewer than ``FEWEST`` complete trials, only what the best have in common and what fresh seeds say.
     """
     done, fresh = list(study.ranking), sentences(study)
     if len(done) < FEWEST:
-        return fresh + [line for line in (_alike(done),) if line]
+        return [line for line in (_alike(done),) if line] + fresh
     found = (paid(study), _mattered(study), _shared(done), _alike(done), _smallest(study, done))
-    return fresh + [line for line in found if line]
+    return [line for line in found if line] + fresh
 
 
 def _mattered(study: StudyRecord) -> str:
@@ -37,7 +37,7 @@ def _mattered(study: StudyRecord) -> str:
     for name in top:
         low, high = likely[name]
         note = effects.effect(name, done, maximize=study.maximize)
-        text = f"{100 * shares[name]:.0f} %, 90 % interval {100 * low:.0f} to {100 * high:.0f} %" + (
+        text = f"{wording.percent(shares[name])}, 90 % interval {100 * low:.0f} to {wording.percent(high)}" + (
             f"; {note}" if note else ""
         )
         parts.append(f"{parameters.label(name)} ({text})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from search.records.objectives import COSTS, QUANTISED
+from search.records.plain_text import numbered
 from search.records.study import CLOCK_TOLERANCE, Objective, StudyRecord, TrialRecord
 from search.report import wording
 
@@ -29,13 +30,13 @@ def rows(study: StudyRecord) -> list[tuple[str, ...]]:
 
 def sentence(study: StudyRecord) -> str:
     """Return how many trials are on the front, in one sentence."""
-    counted = len(study.front)
+    counted, of = len(study.front), f"of {numbered(len(study.ranking), 'complete trials')}"
     *others, last = (
         f"{name(one, study.metric)} ({'more' if one.maximize else 'less'} is better)" for one in study.objectives
     )
     return (
-        f"{counted} of {len(study.ranking)} complete trials are beaten by no other in all of {', '.join(others)} "
-        f"and {last}.{_tolerance(study)}"
+        f"{counted} {of} {'is' if counted == 1 else 'are'} beaten by no other in all of {', '.join(others)} and {last}."
+        f"{_tolerance(study)}"
     )
 
 

@@ -9,9 +9,7 @@ from typing import NamedTuple
 from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.records.uncertainty import difference_error
 from search.report import wording
-from search.report.confirmed import Confirmed, whole
-
-_ALPHA = 0.05
+from search.report.confirmed import ALPHA, Confirmed, whole
 
 
 class Proof(StrEnum):
@@ -53,7 +51,7 @@ class Gain(NamedTuple):
             return Proof.NONE
         against = self.fresh.against if self.fresh is not None else None
         if against is not None:
-            is_real = against.difference > 0 and against.adjusted is not None and against.adjusted < _ALPHA
+            is_real = against.difference > 0 and against.adjusted is not None and against.adjusted < ALPHA
             return Proof.CONFIRMED if is_real else Proof.CHANCE
         if self.leaks or self.margin is None:
             return Proof.UNKNOWN
@@ -110,4 +108,4 @@ def margin(metric: str, best: TrialRecord, baseline: TrialRecord, candidates: in
     error = difference_error(metric, best, baseline, samples)
     if error is None:
         return None
-    return NormalDist().inv_cdf(1 - _ALPHA / 2 / max(candidates, 1)) * error
+    return NormalDist().inv_cdf(1 - ALPHA / 2 / max(candidates, 1)) * error

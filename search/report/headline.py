@@ -7,6 +7,7 @@ from typing import NamedTuple
 from search.records.plain_text import numbered
 from search.records.study import StudyRecord, TrialRecord, TrialState
 from search.report import structures, wording
+from search.report.confirmed import ALPHA, Comparison
 from search.report.gain import Gain, Proof, gain
 
 _NAMED = 6
@@ -130,7 +131,7 @@ def _reason(study: StudyRecord, gained: Gain) -> str:
     if against is not None:
         change = wording.change(against.difference if study.maximize else -against.difference, study.metric)
         size = "" if against.margin is None else f", margin {wording.size_of_change(against.margin, study.metric)}"
-        return f"{change} with fresh seeds{size}"
+        return f"{change} with fresh seeds{size}{_corrected(against)}"
     if gained.leaks:
         return f"some validation {study.dataset.noun} are in training too"
     if gained.margin is None:
@@ -140,6 +141,13 @@ def _reason(study: StudyRecord, gained: Gain) -> str:
         f"margin {wording.size_of_change(gained.margin, study.metric)}{chosen} on {gained.samples} validation "
         f"{study.dataset.noun}"
     )
+
+
+def _corrected(against: Comparison) -> str:
+    """Return why a difference above its margin may be chance all the same: several candidates had their chance."""
+    if against.p is None or against.adjusted is None or not against.p < ALPHA <= against.adjusted:
+        return ""
+    return f"; corrected for the number of candidates, p = {against.adjusted:.3f}"
 
 
 def _size(gained: Gain) -> str:

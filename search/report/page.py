@@ -28,6 +28,8 @@ from search.report.headline import Headline, headline, sentence
 
 _ROWS = 200
 """Rows of the ranking on a page; a command lists the rest."""
+_LEFT = ("state", "candidate")
+"""Columns of rankings that hold words."""
 _OPEN = 40
 """Rows shown at first; the others are folded, to keep the page short."""
 
@@ -108,13 +110,16 @@ def _packed(text: str) -> str:
 
 @dataclass(slots=True)
 class Drawings:
-    """Drawings by key: as JSON for the script, as HTML for the page."""
+    """Drawings by key: as JSON for the script, as HTML for the page; a sentence is text, nothing to draw."""
 
     texts: dict[str, str] = field(default_factory=dict)
     html: dict[str, str] = field(default_factory=dict)
 
     def add(self, key: str, kind: Drawing, drawing: go.Figure) -> None:
         """Add a drawing under ``key``."""
+        if sentence := theme.said(drawing):
+            self.html[key] = f"<p>{escape(sentence)}</p>"
+            return
         views = theme.without_menu(drawing)
         plain: dict[str, Any] = json.loads(drawing.to_json())
         plain["views"] = [change for _, change in views]
@@ -143,9 +148,12 @@ def section(key: str, kind: Drawing, drawn: Drawings, level: int) -> str:
     )
 
 
-def table(heads: Sequence[str], rows: Sequence[str], *, cards: bool = False) -> str:
-    """Return a table that scrolls sideways, or is a card a row on a phone; ``rows`` are already HTML."""
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in heads)
+def table(heads: Sequence[str], rows: Sequence[str], *, cards: bool = False, left: Sequence[str] | None = None) -> str:
+    """Return a table that scrolls sideways, or is a card a row on a phone; ``rows`` are already HTML.
+
+    Columns but those in ``left``, if it is given, hold numbers.
+    """
+    head = "".join(f"<th scope='col'{_number(name, left)}>{escape(name)}</th>" for name in heads)
     return (
         f"<div class='scroll{' cards' if cards else ''}' tabindex='0'><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -157,11 +165,21 @@ def plain_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return table(heads, [f"<tr>{_cells(line, labels=heads)}</tr>" for line in lines], cards=True)
 
 
-def _cells(line: Sequence[str], *, worded: bool = False, labels: Sequence[str] = ()) -> str:
-    """Return the cells of a row; the last one of a ``worded`` row is a long text. ``labels`` name them on a card."""
+def _number(name: str, left: Sequence[str] | None) -> str:
+    return "" if left is None or name in left else " class='number'"
+
+
+def _cells(
+    line: Sequence[str], *, worded: bool = False, labels: Sequence[str] = (), left: Sequence[str] | None = None
+) -> str:
+    """Return the cells of a row; the last one of a ``worded`` row is a long text.
+
+    ``labels`` name them on a card; ``left`` is as in ``table``.
+    """
     plain = line[:-1] if worded else line
     last = f"<td class='words'>{escape(line[-1])}</td>" if worded else ""
-    named = [f" data-label='{escape(label, quote=True)}'" for label in labels] or [""] * len(plain)
+    named = [f"{_number(label, left)} data-label='{escape(label, quote=True)}'" for label in labels]
+    named = named or [""] * len(plain)
     return "".join(f"<td{label}>{escape(cell)}</td>" for label, cell in zip(named, plain, strict=False)) + last
 
 
@@ -247,30 +265,33 @@ def _front(study: StudyRecord, level: int) -> str:
     if not lines:
         return ""
     heads = front.columns(study)
-    rows = [f"<tr>{_cells(line, worded=True, labels=heads)}</tr>" for line in lines[:_ROWS]]
+    rows = [f"<tr>{_cells(line, worded=True, labels=heads, left=_LEFT)}</tr>" for line in lines[:_ROWS]]
     return (
         f"<section><h{level}>{front.HEADING}</h{level}><p class='soft'>{escape(front.sentence(study))}</p>"
-        f"{table(heads, rows, cards=True)}</section>"
+        f"{table(heads, rows, cards=True, left=_LEFT)}</section>"
     )
 
 
 def _ranking(study: StudyRecord, place: int, level: int) -> str:
-    lines = ranking_table.rows(study, _ROWS)
+    lines = ranking_table.rows(study, _ROWS, ranking_table.constant_parts(study.trials))
     if not lines:
         return ""
     heads = ranking_table.headings(study)
     rows = []
     for line in lines:
         kind = ranking_table.kind(line)
-        rows.append(f"<tr class='{kind}' data-trial='{line.number}'>{_cells(line, worded=True, labels=heads)}</tr>")
+        cells = _cells(line, worded=True, labels=heads, left=_LEFT)
+        rows.append(f"<tr class='{kind}' data-trial='{line.number}'>{cells}</tr>")
     further = len(study.trials) - len(lines)
     more = f"<p class='soft'>{further} further trials: ftsearch trials {escape(study.name)}</p>" if further > 0 else ""
-    folded = rows[_OPEN:]
-    shown = table(heads, rows[:_OPEN], cards=True)
+    folded, counted = rows[_OPEN:], f"{tables.states(study)}. {ranking_table.shared(study)}"
+    shown = table(heads, rows[:_OPEN], cards=True, left=_LEFT)
     if folded:
-        shown += f"<details><summary>{len(folded)} more</summary>{table(heads, folded, cards=True)}</details>"
+        shown += (
+            f"<details><summary>{len(folded)} more</summary>{table(heads, folded, cards=True, left=_LEFT)}</details>"
+        )
     return (
-        f"<section id='{place}-ranking'><h{level}>Ranking</h{level}><p class='soft'>{escape(tables.states(study))}</p>"
+        f"<section id='{place}-ranking'><h{level}>Ranking</h{level}><p class='soft'>{escape(counted)}</p>"
         f"{shown}{more}</section>"
     )
 

@@ -54,6 +54,7 @@ _WORDS = {
     "upsampling.kind": "upsampling",
 }
 _OPTIMIZERS = {"adamw": "AdamW", "sgd": "SGD"}
+_VALUES = _OPTIMIZERS | {"l1": "L1", "l2": "L2", "l2_sp": "L2-SP", "cutmix": "CutMix"}
 _RATES = {"lr_backbone": "backbone learning rate", "lr_head": "head learning rate", "layer_decay": "layer decay"}
 _PLACES = {"kernel": "kernel change", "skip": "skipped unit", "stride": "stride change", "width": "width change"}
 _NUMBERED = re.compile(r"([a-z_]+?)\.?(\d+)")
@@ -85,7 +86,7 @@ def _label(name: str) -> str:
 
 
 def value(raw: object) -> str:
-    """Return a parameter's value as text: numbers in one form, ``off`` and ``on`` for booleans."""
+    """Return a parameter's value as text: numbers in one form, ``off`` and ``on`` for booleans, names as written."""
     if isinstance(raw, bool):
         return "on" if raw else "off"
-    return short(raw) if isinstance(raw, float) else str(raw)
+    return short(raw) if isinstance(raw, float) else _VALUES.get(str(raw), str(raw))

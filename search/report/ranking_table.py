@@ -29,10 +29,10 @@ def headings(study: StudyRecord) -> tuple[str, ...]:
     return ("rank", "trial", "state", wording.metric_name(study.metric), "params", "FLOPs", "time", "candidate")
 
 
-def rows(study: StudyRecord, most: int | None = None) -> list[Row]:
-    """Return the trials in the order of ``ordered``, at most ``most``."""
+def rows(study: StudyRecord, most: int | None = None, common: Sequence[str] = ()) -> list[Row]:
+    """Return the trials in the order of ``ordered``, at most ``most``, without their parts in ``common``."""
     best = study.best
-    return [row(trial, str(rank or ""), is_winner=trial is best) for rank, trial in ordered(study)[:most]]
+    return [row(trial, str(rank or ""), common, is_winner=trial is best) for rank, trial in ordered(study)[:most]]
 
 
 def ordered(study: StudyRecord) -> list[tuple[int | None, TrialRecord]]:
@@ -54,8 +54,8 @@ def kind(line: Row) -> str:
     return "best" if line.state.startswith(WINNER) else "plain" if line.state.startswith(PLAIN) else ""
 
 
-def row(trial: TrialRecord, rank: str = "", *, is_winner: bool = False) -> Row:
-    """Return a trial's row of a ranking."""
+def row(trial: TrialRecord, rank: str = "", common: Sequence[str] = (), *, is_winner: bool = False) -> Row:
+    """Return a trial's row of a ranking; its candidate without the parts that all have in ``common``."""
     size, marks = trial.size, [WINNER] * is_winner
     marks += [PLAIN] * (trial.is_baseline and trial.state is TrialState.COMPLETE)
     state = ", ".join(marks) or trial.state.value
@@ -67,8 +67,14 @@ def row(trial: TrialRecord, rank: str = "", *, is_winner: bool = False) -> Row:
         wording.count(size.parameters) if size else "–",
         wording.count(size.flops) if size else "–",
         wording.duration(trial.seconds) if trial.seconds else "–",
-        trial.words or trial.ended,
+        without(trial.words, common) or trial.ended,
     )
+
+
+def shared(study: StudyRecord) -> str:
+    """Return a sentence on what all candidates have in common: ``All of them: MobileNetV2.``; empty for nothing."""
+    common = ", ".join(constant_parts(study.trials))
+    return f"All of them: {common}." if common and len(study.trials) > 1 else ""
 
 
 def constant_parts(trials: Iterable[TrialRecord]) -> tuple[str, ...]:

@@ -6,12 +6,14 @@ from search.report import theme
 
 _DARK = """--ink:#e6edf3; --soft:#9aa4af; --line:#3d444d; --back:#0d1117; --card:#151b23; --accent:#6cb8f0;
   --good:#3fc79a; --warn:#e3b341;"""
+_BRIGHT = ".scatterlayer :is(.trace, .point):not([style*='opacity: 0;']) { opacity: 1 !important; }"
+"""What lets a light page shine through in light colours would sink into a dark one; what has no opacity is only hovered."""
 CSS = (
     """
 :root { color-scheme: light dark; --ink:#1f2328; --soft:#59636e; --line:#d1d9e0; --back:#ffffff; --card:#f6f8fa;
   --accent:#0a5fa3; --good:#00795a; --warn:#8a5a00; }
-@media (prefers-color-scheme: dark) { :root:not([data-theme=light]) { DARK } }
-:root[data-theme=dark] { color-scheme: dark; DARK } :root[data-theme=light] { color-scheme: light; }
+@media (prefers-color-scheme: dark) { :root:not([data-theme=light]) { DARK } :root:not([data-theme=light]) BRIGHT }
+:root[data-theme=dark] { color-scheme: dark; DARK } :root[data-theme=dark] BRIGHT :root[data-theme=light] { color-scheme: light; }
 .theme::after { content: "system"; } [data-theme=light] .theme::after { content: "light"; }
 [data-theme=dark] .theme::after { content: "dark"; }
 * { box-sizing: border-box; }
@@ -28,6 +30,7 @@ a:focus-visible, button:focus-visible, select:focus-visible, input:focus-visible
   padding: 14px 18px; margin: 16px 0; overflow-wrap: anywhere; }
 .headline { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--good); border-radius: 8px;
   padding: 14px 18px; margin: 16px 0; overflow-wrap: anywhere; }
+.headline:not(:has(.gain)) { border-left-color: var(--line); }
 .gain { display: flex; flex-wrap: wrap; gap: 4px 16px; align-items: center; margin: 0; }
 .gain b { font-size: 2.1rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .badge { border: 2px solid var(--soft); color: var(--soft); border-radius: 999px; padding: 1px 12px; font-weight: 600; }
@@ -85,13 +88,14 @@ footer { color: var(--soft); font-size: .85rem; padding: 32px 0; }
   .cards td:not(.words)::before { content: attr(data-label) " "; color: var(--soft); font-weight: 400; } }
 @media print { .strip i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   :root, :root[data-theme] { color-scheme: light; --ink:#000; --soft:#333; --line:#bbb; --back:#fff; --card:#fff; --accent:#000; }
-  body { font-size: 11px; } .page { max-width: none; padding: 0; } .plot, figure, tr, section.one { break-inside: avoid; }
+  html { font-size: 12px; } body { font-size: 1rem; } .page { max-width: none; padding: 0; } .plot, figure, tr, section.one { break-inside: avoid; }
   h2, h3 { break-after: avoid; } .view, .toc, .skip, .theme, .modebar { display: none !important; }
   .scroll, .wide { overflow: visible; background: none !important; } .wide::before { display: none !important; } thead { display: table-header-group; }
-  td, td.words { white-space: normal; min-width: 0; } }
+  th, td, td.words { white-space: normal; min-width: 0; } td.number { white-space: nowrap; } }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 """.replace("FONT", theme.FONT)
     .replace("DARK", _DARK)
+    .replace("BRIGHT", _BRIGHT)
     .replace(
         "UNITS", "\n".join(f".strip i.{state} {{ background: {colour}; }}" for state, colour in theme.UNITS.items())
     )

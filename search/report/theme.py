@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from html import unescape
 from typing import Any, TypeVar
 
 import plotly.graph_objects as go
@@ -43,6 +44,8 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MOST_POINTS = 800
 """Most points of one trace: more would only cover each other, and a browser draws two thousand at once."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+_SENTENCE = 38
+"""Characters in a line of a sentence, as fit on a phone's screen."""
 INK = "#7d8590"
 """Readable on white and on near-black, so figures need no second drawing for dark pages."""
 _GRID = "rgba(125,133,144,0.25)"
@@ -72,13 +75,20 @@ def sentence(text: str) -> go.Figure:
     """Return a figure that only holds a sentence, for a drawing without data."""
     figure = go.Figure()
     figure.add_annotation(
-        text=wrapped(text, 44), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 15}
+        text=wrapped(text, _SENTENCE), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 15}
     )
     figure = styled(figure, height=110)
     figure.update_layout(margin={"t": 8, "b": 8})
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     return figure
+
+
+def said(figure: go.Figure) -> str:
+    """Return the sentence that ``figure`` only holds; empty for a drawing of anything."""
+    if figure.data or len(figure.layout.annotations) != 1:
+        return ""
+    return unescape(figure.layout.annotations[0].text.replace("<br>", " "))
 
 
 def series(place: int) -> dict[str, str]:

@@ -54,6 +54,11 @@ def signed(value: float, digits: int = 4) -> str:
     return f"{rounded:+.{digits}f}".replace("-", "\u2212") if rounded else f"\u00b1{0:.{digits}f}"
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share: ``68 %``."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def count(value: float) -> str:
     """Return parameters or FLOPs in thousands, millions, billions: ``3.50 M``."""
     for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
 
 from search.records.study import TrialRecord, TrialState
 from search.sampling.samplers import distribution
@@ -37,15 +39,55 @@ def importances(
     have is weighted by their share; otherwise three trials with an L2 strength could outweigh everything else.
     Empty if there are fewer than four trials, or no spread in their values.
     """
+    return next(of_draws(trials, [range(len(trials))], maximize=maximize, evaluator=evaluator))
+
+
+def of_draws(
+    trials: Sequence[TrialRecord],
+    draws: Iterable[Sequence[int]],
+    *,
+    maximize: bool = True,
+    evaluator: Literal["ped_anova", "fanova"] = "ped_anova",
+) -> Iterator[dict[str, float]]:
+    """Yield what ``importances`` says of each of ``draws``, places in ``trials``, whose ranges are joined once."""
     ended = (TrialState.COMPLETE, TrialState.PRUNED)
-    done = [trial for trial in trials if trial.state in ended and trial.value is not None and trial.params]
+    done = {
+        place: trial
+        for place, trial in enumerate(trials)
+        if trial.state in ended and trial.value is not None and trial.params
+    }
+    spaces = _joined(list(done.values()))
+    known = {
+        place: {name: value for name, value in trial.params.items() if name in spaces} for place, trial in done.items()
+    }
+    ranges = {place: {name: spaces[name] for name in params} for place, params in known.items()}
+    for draw in draws:
+        drawn = [
+            _complete(number, done[place].value, known[place], ranges[place])
+            for number, place in enumerate(draw)
+            if place in done
+        ]
+        yield _judged(drawn, maximize=maximize, evaluator=evaluator)
+
+
+class _Given(optuna.Study):
+    """A study of trials that are given: a storage would copy every one of them, which takes longer than judging."""
+
+    def __init__(self, trials: list[FrozenTrial], direction: StudyDirection) -> None:
+        storage = InMemoryStorage()
+        super().__init__(storage.get_study_name_from_id(storage.create_new_study([direction])), storage)
+        self._given = trials
+
+    def get_trials(self, deepcopy: bool = True, states: Container[OptunaState] | None = None) -> list[FrozenTrial]:
+        """Return the trials, all of which are complete."""
+        return self._given if states is None or OptunaState.COMPLETE in states else []
+
+
+def _judged(done: list[FrozenTrial], *, maximize: bool, evaluator: Literal["ped_anova", "fanova"]) -> dict[str, float]:
     if len(done) < 4 or len({trial.value for trial in done}) < 2:
         return {}
     from optuna import importance  # noqa: PLC0415  # loads scikit-learn, a second that training can do without
 
-    study = optuna.create_study(storage=InMemoryStorage(), direction="maximize" if maximize else "minimize")
-    spaces = _joined(done)
-    study.add_trials([_frozen(trial, spaces) for trial in done])
     judge: importance.BaseImportanceEvaluator
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # experimental notes, and parameters that never varied
@@ -53,6 +95,7 @@ def importances(
             judge = importance.PedAnovaImportanceEvaluator()
         else:
             judge = importance.FanovaImportanceEvaluator(seed=0)
+        study = _Given(done, StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE)
         shares = importance.get_param_importances(study, evaluator=judge, normalize=False)
     weighed = {
         name: float(share) * sum(name in trial.params for trial in done) / len(done)
@@ -95,8 +138,20 @@ def _widened(known: BaseDistribution, *values: Any) -> BaseDistribution:
     return type(known)(low, high, log=known.log, step=known.step)  # type: ignore[arg-type]
 
 
-def _frozen(trial: TrialRecord, spaces: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    params = {name: value for name, value in trial.params.items() if name in spaces}
-    return optuna.trial.create_trial(
-        params=params, distributions={name: spaces[name] for name in params}, value=trial.value
+def _complete(
+    number: int, value: float | None, params: dict[str, Any], distributions: dict[str, BaseDistribution]
+) -> FrozenTrial:
+    """Return a complete trial of Optuna; a number of its own, as evaluators tell trials apart by it."""
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=OptunaState.COMPLETE,
+        value=value,
+        params=params,
+        distributions=distributions,
+        datetime_start=None,
+        datetime_complete=None,
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
     )

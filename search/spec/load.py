@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,7 @@ def parse_spec(text: str, *, source: str = "study file", base: Path | None = Non
     if not isinstance(raw, dict):
         raise SpecError(f"{source}: expected a mapping with the keys name, data, backbone ..., got {raw!r:.60}")
     faults = [(line, f"{key}: the key is given twice") for key, line in lines.doubled]
-    faults += [(lines.of(key), f"{'.'.join(key)}: a number that large means nothing here") for key in _huge(raw)]
+    faults += [(lines.of(key), f"{'.'.join(key)}: {problem}") for key, problem in _meaningless(raw)]
     if faults:
         raise _all_of(faults, source)
     try:
@@ -72,12 +73,16 @@ def _all_of(faults: Iterable[tuple[int, str]], source: str) -> SpecError:
     return SpecError("\n".join(f"{source}:{line}: {problem}" for line, problem in sorted(faults)))
 
 
-def _huge(raw: Json, key: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the keys of whole numbers that neither databases nor tensors can hold."""
-    if isinstance(raw, int) and abs(raw) > _LARGEST:
-        yield key
+def _meaningless(raw: Json, key: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield key and problem of numbers that neither databases nor tensors can hold, or that round to nothing there."""
+    if isinstance(raw, float) and not math.isfinite(raw):
+        yield key, f"expected a finite number, got {raw}"
+    elif isinstance(raw, int | float) and abs(raw) > _LARGEST:
+        yield key, "a number that large means nothing here"
+    elif isinstance(raw, float) and 0 < abs(raw) < 1 / _LARGEST:
+        yield key, f"a number that small means nothing here, got {raw}; write 0 if that is meant"
     for name, inner in raw.items() if isinstance(raw, dict) else enumerate(raw) if isinstance(raw, list) else ():
-        yield from _huge(inner, (*key, str(name)))
+        yield from _meaningless(inner, (*key, str(name)))
 
 
 def plan_of(study: StudyRecord) -> tuple[dict[str, Any], Path]:

@@ -208,7 +208,9 @@ class Texts(Task):
                 *(cut, len(rows), most, self.name),
             )
         share = self._unknown(rows)
-        what = f"{share:.0%} of the tokens of the training texts are unknown to the tokenizer of {self._backbone}"
+        what = (
+            f"{100 * share:.0f} % of the tokens of the training texts are unknown to the tokenizer of {self._backbone}"
+        )
         if share > _ALL_UNKNOWN:
             raise UserError(f"{what}; choose a backbone of their language, or put its own tokenizer beside config.json")
         if share > _MANY_UNKNOWN:

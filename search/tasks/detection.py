@@ -259,9 +259,9 @@ def _advice(
         f"{statistics.count} training boxes, {low:.0f} to {high:.0f} pixels large (5th to 95th percentile, square root "
         f"of the area), median {middle:.0f}; height over width {statistics.ratios[0]:.2f} to "
         f"{statistics.ratios[2]:.2f}",
-        f"anchors: the usual ones overlap {usual:.0%} of them by half or more, "
+        f"anchors: the usual ones overlap {100 * usual:.0f} % of them by half or more, "
         f"`source: data` ({', '.join(f'{one:.0f}' for one in sizes)} pixels; ratios "
-        f"{', '.join(f'{one:g}' for one in ratios)}) {fitted:.0%}",
+        f"{', '.join(f'{one:g}' for one in ratios)}) {100 * fitted:.0f} %",
     )
 
 

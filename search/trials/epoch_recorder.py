@@ -82,7 +82,9 @@ class EpochRecorder:
         context.history.refresh()
         if any(trial.state is TrialState.COMPLETE for trial in context.history.trials):
             return False
-        self.reason = f"another epoch would take more than {share:.0%} of the study's time, and no trial is complete"
+        self.reason = (
+            f"another epoch would take more than {100 * share:.0f} % of the study's time, and no trial is complete"
+        )
         return True
 
     def _is_off_front(self) -> bool:

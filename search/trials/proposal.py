@@ -384,7 +384,7 @@ def _none_fits(tried: Sequence[Mapping[str, float]]) -> ConstraintError:
 
 
 def _times(excess: float) -> str:
-    return f"{excess:.1%}" if excess < 10 else f"{excess + 1:,.0f} times"
+    return f"{100 * excess:.1f} %" if excess < 10 else f"{excess + 1:,.0f} times"
 
 
 def _shared(candidate: Candidate) -> tuple[Json, ...]:

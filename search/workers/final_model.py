@@ -106,7 +106,7 @@ class Ending:
         there = max((run.seed for run in study.repeats if run.trial in numbers and run.value is not None), default=0)
         by_trials = int(self.options.share * study.target) // len(among)
         if not by_trials:
-            return 0, f"{self.options.share:.0%} of {study.target} trials are fewer than {len(among)} trainings"
+            return 0, f"{100 * self.options.share:.0f} % of {study.target} trials are fewer than {len(among)} trainings"
         round_s = choosing_seconds(study, among)
         spare_s = self.left() - self._needed_s(study)
         by_time = math.inf if math.isinf(spare_s) else spare_s // max(round_s, 1e-3)

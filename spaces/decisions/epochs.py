@@ -49,7 +49,7 @@ class Epochs(Decision[float]):
         return chain
 
     def words(self, value: float, chain: Chain) -> str:
-        return "" if value == 1 else f"{value:.0%} of the epochs"
+        return "" if value == 1 else f"{100 * value:.0f} % of the epochs"
 
     def dump(self, value: float) -> Json:
         return value

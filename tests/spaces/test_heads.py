@@ -84,3 +84,13 @@ def test_tokens_and_maps_of_both_layouts_become_maps() -> None:
     ):
         assert tap.grid == (4, 6)
         torch.testing.assert_close(MapLayout(tap)(outputs), maps)
+
+
+@pytest.mark.parametrize("kind", heads.TEXT_POOLINGS)
+def test_a_graph_of_a_pooling_takes_other_batches_and_lengths(kind: str) -> None:
+    pooling, _ = heads.pool(Features((16, 9), class_token=0, masked=True, causal=kind == "last"), kind)
+    tokens = torch.cat([torch.randn(2, 7, 8), torch.ones(2, 7, 1)], dim=-1)
+    several = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("length")},)
+    graph = torch.export.export(pooling, (tokens,), dynamic_shapes=several).module()
+    other = torch.cat([torch.randn(3, 5, 8), torch.ones(3, 5, 1)], dim=-1)
+    torch.testing.assert_close(graph(other), pooling(other))

@@ -11,7 +11,6 @@ from search.dashboard import components
 from search.dashboard.filters import number_of
 from search.records.study import StudyRecord
 from search.report import tables
-from search.report.figures import trials_figures
 
 MOST = 12
 
@@ -42,6 +41,6 @@ def page(study: StudyRecord, numbers: Sequence[int]) -> html.Div:
             html.Ul([html.Li(line) for line in words]),
             html.H2("Differences"),
             components.table(head, rows),
-            *[components.figure(kind) for kind in trials_figures()],
+            *components.trials_figures_of(study, [trial.number for trial in trials]),
         ]
     )

@@ -31,10 +31,8 @@ def section_of(query: str) -> Section:
     return next((section for section in Section if section.value == wanted), Section.PROGRESS)
 
 
-def page(
-    study: StudyRecord, query: str, first: components.Shown | None, picked: Collection[int], pulse: str = ""
-) -> html.Div:
-    """Return the page of ``study`` at ``pulse``; ``first`` is the first figure of the section, drawn already."""
+def page(study: StudyRecord, query: str, first: components.Shown | None, picked: Collection[int]) -> html.Div:
+    """Return the page of ``study``; ``first`` is the first figure of the section, drawn already."""
     conditions, section = read(query), section_of(query)
     kinds = [kind for kind in figures() if kind.section is section]
     kept = conditions.apply(study)
@@ -49,7 +47,7 @@ def page(
             _filters(study, conditions),
             components.tabs(study.name, list(Section), section, conditions.to_query()),
             _picks(study.name, picked),
-            *([trials_table.table(kept, picked, pulse)] if section is Section.TRIALS else []),
+            *([trials_table.table(kept, picked)] if section is Section.TRIALS else []),
             *[components.figure(kind, first if index == 0 else None) for index, kind in enumerate(kinds)],
             html.Div(front(kept), id="front"),
             *_confirmations(study),

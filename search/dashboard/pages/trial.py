@@ -10,7 +10,6 @@ from dash import dcc, html
 from search.dashboard import components
 from search.records.study import StudyRecord, TrialRecord
 from search.report import front, parameters, wording
-from search.report.figures import trials_figures
 from search.report.gain import lead_over_plain
 from search.report.origin import found_by
 
@@ -42,7 +41,7 @@ def page(study: StudyRecord, number: int) -> html.Div:
                     ),
                 ]
             ),
-            *[components.figure(kind) for kind in trials_figures()],
+            *components.trials_figures_of(study, [number]),
             *_parameters(trial),
             *_confusion(study, trial),
             *_measured(trial),

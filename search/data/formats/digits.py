@@ -31,8 +31,13 @@ class Digits(Format):
 
     def read(self, options: Options, base: Path) -> Dataset:
         targets = _load().target
-        listed = [Listed(StoredImage(self.name, index, _fetch), str(label)) for index, label in enumerate(targets)]
+        listed = [Listed(image(index), str(label)) for index, label in enumerate(targets)]
         return assemble(self.name, listed, options)
+
+
+def image(index: int) -> StoredImage:
+    """Return the digit at ``index``, 0 to 1796."""
+    return StoredImage(Digits.name, index, _fetch)
 
 
 @cache

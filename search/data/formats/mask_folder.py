@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search.data import masks
+from search.data import mask_colours, masks
 from search.data.assembly import Listed
 from search.data.broken_samples import refuse
 from search.data.files import Walk
@@ -45,6 +45,8 @@ class Options(SplitOptions):
         image_suffix: what follows NAME in images' names (``_leftImg8bit``); ``mask_suffix`` in masks'.
         classes: names of the values 0, 1, 2 ...; by default the lines of ``path/classes.txt``, or the values that
             occur.
+        colours: file in ``path`` that names the colour of each class, ``name,red,green,blue`` a line, where masks are
+            coloured; the lines are the values 0, 1, 2 ... then.
         ignore: values of ignored pixels. If masks hold nothing but 0 and 255 (black and white), 255 is the second class
             by default.
         val_share: taken from the training images if there is no ``val`` folder; ``test_share`` likewise.
@@ -57,12 +59,15 @@ class Options(SplitOptions):
     image_suffix: str = ""
     mask_suffix: str = ""
     classes: tuple[str, ...] = ()
+    colours: str | None = None
     ignore: tuple[int, ...] = _USUAL
 
     def __post_init__(self) -> None:
         SplitOptions.__post_init__(self)
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes: there is a duplicate in {list(self.classes)}")
+        if self.classes and self.colours:
+            raise ValueError("classes: the file under `colours` names them already; leave one out")
         if self.images == self.masks and not self.mask_suffix:
             raise ValueError("images and masks in one folder need a mask_suffix to distinguish them")
 
@@ -76,7 +81,7 @@ class _Pair:
 
 
 class MaskFolder(Format):
-    """Palette or grey PNGs, one value per pixel; in a palette image the index counts, not the colour."""
+    """Palette or grey PNGs, one value per pixel; in a palette image the index counts, unless ``colours`` are given."""
 
     name, options = "mask_folder", Options
 
@@ -88,11 +93,15 @@ class MaskFolder(Format):
                 f"{root}: no images found; expected {root / options.images}/NAME.jpg and "
                 f"{root / options.masks}/NAME{options.mask_suffix}.png, in train, val and test folders or without"
             )
-        named = options.classes or _written(root / _NAMES)
+        palette = mask_colours.read(given_path(root, options.colours)) if options.colours else mask_colours.NONE
+        named = palette.names or options.classes or _written(root / _NAMES)
         there = [pair for pair in pairs if pair.mask is not None]
-        surveys = dict(zip(there, masks.survey([pair.mask for pair in there if pair.mask is not None]), strict=True))
+        found = masks.survey([pair.mask for pair in there if pair.mask is not None], palette.colours)
+        surveys = dict(zip(there, found, strict=True))
         seen = {value for one in surveys.values() for value, _ in one.values}
-        is_binary = seen == _BLACK_AND_WHITE and options.ignore == _USUAL and len(named) in (0, 2)
+        is_binary = (
+            not options.colours and seen == _BLACK_AND_WHITE and options.ignore == _USUAL and len(named) in (0, 2)
+        )
         ignored = () if is_binary else options.ignore
         numbered = sorted(seen) if is_binary or not named else range(len(named))
         values = [value for value in numbered if value not in ignored]
@@ -106,8 +115,8 @@ class MaskFolder(Format):
             what = f"only the class {names[0]}" if names else "no class"
             beside = f" beside the values to ignore ({', '.join(map(str, ignored))})" if ignored else ""
             raise DataError(f"{root}: the masks hold {what}{beside}; segmentation needs at least two")
-        listed = [_listed(pair, surveys[pair], values) for pair in pairs if not faults[pair]]
-        dataset = masks.gather_masks(root.name, listed, options, names, lambda mask: f"{mask.digest} {mask.table}")
+        listed = [_listed(pair, surveys[pair], values, palette.colours) for pair in pairs if not faults[pair]]
+        dataset = masks.gather_masks(root.name, listed, options, names, _identity)
         notes = () if named else _on_values(values, ignored)
         return replace(dataset, skipped=(*skipped, *dataset.skipped), notes=(*notes, *walk.lines()))
 
@@ -188,13 +197,17 @@ def _fault(pair: _Pair, survey: Survey | None, values: Sequence[int], ignored: S
     strange = [value for value, _ in survey.values if value not in values and value not in ignored]
     if strange:
         return (
-            f"the mask {pair.mask} has the value {strange[0]}, which is neither one of the {len(values)} classes "
-            "nor under `ignore`"
+            f"the mask {pair.mask} has the value {mask_colours.written(strange[0])}, which is neither one of the "
+            f"{len(values)} classes nor under `ignore`"
         )
     return ""
 
 
-def _listed(pair: _Pair, survey: Survey, values: Sequence[int]) -> Listed:
+def _identity(mask: MaskFile) -> str:
+    return f"{mask.digest} {mask.table}" + (f" {mask.colours}" if mask.colours else "")
+
+
+def _listed(pair: _Pair, survey: Survey, values: Sequence[int], colours: tuple[int, ...]) -> Listed:
     table = tuple((value, label) for label, value in enumerate(values))
     pixels = tuple((label, dict(survey.values).get(value, 0)) for value, label in table)
     target = MaskFile(
@@ -203,6 +216,7 @@ def _listed(pair: _Pair, survey: Survey, values: Sequence[int]) -> Listed:
         tuple(row for row in pixels if row[1]),
         survey.digest,
         (survey.height, survey.width),
+        colours,
     )
     return Listed(FileImage(pair.image), target, pair.split)
 

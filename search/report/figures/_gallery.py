@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from search.records.study import Box, Picture
-from search.report import theme
+from search.report import theme, wording
 from search.report.theme import class_colour, rgb
 from search.report.thumbnails import data_uri, thumbnail
 
@@ -273,7 +273,7 @@ def _corners(cell: _Cell, box: Box) -> Iterator[tuple[float | None, float | None
 def _words(box: Box, is_hit: bool) -> str:
     if box.score is None:
         return f"{theme.wrapped(box.label)}, {'found' if is_hit else 'missed'}"
-    return f"{theme.wrapped(box.label)} {box.score:.0%}, {'right' if is_hit else 'wrong'}"
+    return f"{theme.wrapped(box.label)} {wording.percent(box.score)}, {'right' if is_hit else 'wrong'}"
 
 
 def _draw_masks_legend(figure: go.Figure, pictures: Sequence[Picture], classes: Sequence[str]) -> None:

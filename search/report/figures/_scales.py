@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from search.report import parameters
 from spaces.candidate import short
 
 
@@ -21,7 +22,7 @@ class Scale(NamedTuple):
     def place(self, value: Any) -> float:
         """Return the height of ``value``."""
         if self.words:
-            return self.words.index(str(value)) / (len(self.words) - 1)
+            return self.words.index(parameters.value(value)) / (len(self.words) - 1)
         number = math.log10(value) if self.is_log else float(value)
         return (number - self.low) / (self.high - self.low)
 
@@ -37,10 +38,10 @@ class Scale(NamedTuple):
 
 def scale_of(name: str, values: Sequence[Any], *, log: bool = False) -> Scale | None:
     """Return the axis of ``values``, numbers on a ``log`` scale if asked; None if all are equal."""
-    if len({str(value) for value in values}) < 2:
+    if len({parameters.value(value) for value in values}) < 2:
         return None
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         low, high = float(min(values)), float(max(values))
         log = log and low > 0
         return Scale(name, (), log, math.log10(low) if log else low, math.log10(high) if log else high)
-    return Scale(name, tuple(sorted({str(value) for value in values})), False, 0.0, 0.0)
+    return Scale(name, tuple(sorted({parameters.value(value) for value in values})), False, 0.0, 0.0)

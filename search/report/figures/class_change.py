@@ -62,23 +62,23 @@ class ClassChange(Figure):
     def draw(self, rows: Rows | None) -> go.Figure:
         if rows is None:
             return theme.sentence("The winner is the plain recipe, or one of them has no per-class results.")
-        changes = [row.after - row.before for row in rows.classes]
+        changes = [100 * (row.after - row.before) for row in rows.classes]
         figure = go.Figure(
             go.Bar(
                 x=changes,
                 y=[row.name for row in rows.classes],
                 orientation="h",
                 marker={"color": [theme.BLUE if change >= 0 else theme.RED for change in changes]},
-                error_x={"type": "data", "array": [row.margin for row in rows.classes], "color": theme.GREY},
+                error_x={"type": "data", "array": [100 * row.margin for row in rows.classes], "color": theme.GREY},
                 text=[f"{row.before:.2f} to {row.after:.2f} of {row.support} {rows.noun}" for row in rows.classes],
                 textposition="none",
                 hovertemplate="%{y}: %{text}<extra></extra>",
             )
         )
         note = f" ({rows.left_out} classes that changed less are left out)" if rows.left_out else ""
-        figure = theme.styled(figure, height=110 + 24 * len(rows.classes), x=f"change in recall{note}")
+        figure = theme.styled(figure, height=110 + 24 * len(rows.classes), x=f"change in recall, points{note}")
         figure.update_yaxes(type="category")
-        figure.update_xaxes(tickformat="+.1~%")
+        figure.update_xaxes(tickformat="+~g")
         return figure
 
 

@@ -78,7 +78,7 @@ class Confirmation(Figure):
             x=[row.searched for row in rows.candidates],
             y=middles,
             mode="markers",
-            marker={"color": theme.RED, "size": 12, "symbol": "x-thin-open", "line": {"width": 3}},
+            marker={"color": theme.PURPLE, "size": 12, "symbol": "x-thin-open", "line": {"width": 3}},
             name="in the search",
             hovertemplate="in the search %{x:.4f}<extra></extra>",
         )

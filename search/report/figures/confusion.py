@@ -55,7 +55,7 @@ class Confusion(Figure):
         if rows is None:
             return theme.sentence("No complete trial has per-class results.")
         shares = [
-            [value / max(sum(row), 1) if value and column != index else None for column, value in enumerate(row)]
+            [100 * value / max(sum(row), 1) if value and column != index else None for column, value in enumerate(row)]
             for index, row in enumerate(rows.counts)
         ]
         most = max((share for row in shares for share in row if share is not None), default=0.0)
@@ -74,7 +74,7 @@ class Confusion(Figure):
                 xgap=1,
                 ygap=1,
                 hovertemplate="%{y} taken for %{x}: %{text}<extra></extra>",
-                colorbar={"tickformat": ".0%", "thickness": 12},
+                colorbar={"ticksuffix": " %", "thickness": 12},
             )
         )
         note = f" ({rows.left_out} classes with fewer errors are left out)" if rows.left_out else ""

@@ -84,7 +84,7 @@ class History(Figure):
                 line_dash="dash",
                 line_color=theme.ORANGE,
                 annotation_text="plain recipe",
-                annotation_position="bottom right",
+                annotation_position="top right",
             )
         views = [
             (

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import StudyRecord, TrialRecord
-from search.report import effects, parameters, shown_trials, theme
+from search.report import effects, parameters, shown_trials, theme, wording
 from search.report.figures._base import Figure, Need, Section
 from search.sampling.importance import importances
 
@@ -83,31 +83,30 @@ class Importance(Figure):
             return theme.sentence(
                 "Too few complete and pruned trials, or too little difference between them, to judge importance."
             )
-        colours = {name: theme.SERIES[index % len(theme.SERIES)] for index, (name, _) in enumerate(rows.decisions)}
         figure, changes, longest = go.Figure(), [], 0
         for label, judged in rows.views.items():
             shown = judged[:14][::-1]
             longest = max(longest, len(shown))
             axis = {
-                "xaxis.range": [0, max(row.share for row in shown) * 1.6 + 0.01],
+                "xaxis.range": [0, 160 * max(row.share for row in shown) + 1],
                 "xaxis.title.text": f"importance (from {rows.trials[label]} trials)",
             }
             changes.append((label, axis))
             figure.add_bar(
-                x=[row.share for row in shown],
+                x=[100 * row.share for row in shown],
                 y=[parameters.label(row.parameter) for row in shown],
                 orientation="h",
-                marker={"color": [colours.get(row.decision, theme.GREY) for row in shown]},
-                text=[f" {row.share:.0%}  {row.direction}" for row in shown],
+                marker={"color": theme.BLUE},
+                text=[f" {wording.percent(row.share)}  {row.direction}" for row in shown],
                 textposition="outside",
                 cliponaxis=False,
-                hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+                hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
                 visible=label == next(iter(rows.views)),
                 showlegend=False,
             )
         figure = theme.styled(figure, height=90 + 28 * longest)
         figure.update_xaxes(
-            tickformat=".0%", range=changes[0][1]["xaxis.range"], title_text=changes[0][1]["xaxis.title.text"]
+            ticksuffix=" %", range=changes[0][1]["xaxis.range"], title_text=changes[0][1]["xaxis.title.text"]
         )
         sets = list(range(len(changes)))
         return theme.menu(

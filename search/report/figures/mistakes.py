@@ -9,7 +9,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.records.study import Mistake, StudyRecord
-from search.report import theme
+from search.report import theme, wording
 from search.report.figures._base import Figure, Need, Section
 from search.report.thumbnails import picture
 
@@ -109,18 +109,18 @@ def _block(mistake: Mistake) -> str:
     taken, true = (theme.wrapped(name, _WIDE) for name in (mistake.predicted, mistake.true))
     # Words longer than a line, such as links, are broken.
     broken = re.sub(rf"(\S{{{_WIDE}}})", r"\1 ", text)
-    head = f"taken for <b>{taken}</b> ({mistake.confidence:.0%}), is <b>{true}</b>"
+    head = f"taken for <b>{taken}</b> ({wording.percent(mistake.confidence)}), is <b>{true}</b>"
     return f"{head}<br>{theme.wrapped(broken, _WIDE)}<br>{theme.wrapped(Path(place).name, _WIDE)}"
 
 
 def _caption(mistake: Mistake) -> str:
     taken, true = theme.wrapped(mistake.predicted, 18), theme.wrapped(mistake.true, 18)
-    return f"<b>{taken}</b> {mistake.confidence:.0%}<br>is {true}"
+    return f"is <b>{true}</b>, taken for<br>{taken} ({wording.percent(mistake.confidence)})"
 
 
 def _words(mistake: Mistake) -> str:
     name = Path(mistake.sample).name or f"image {mistake.place}"
-    return f"{name} is {mistake.true}, taken for {mistake.predicted} with {mistake.confidence:.0%}"
+    return f"{name} is {mistake.true}, taken for {mistake.predicted} with {wording.percent(mistake.confidence)}"
 
 
 figure = Mistakes()

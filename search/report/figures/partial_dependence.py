@@ -180,7 +180,7 @@ def _curve(forest: Any, background: np.ndarray, place: int, column: _Column) -> 
 
 def _axis(curve: Curve, rows: Rows) -> dict[str, Any]:
     kind = "log" if curve.is_log else "linear" if curve.is_number else "category"
-    fitted = f"{rows.trials} trials; explains {max(rows.fit, 0):.0%} of unseen variation"
+    fitted = f"{rows.trials} trials; explains {wording.percent(max(rows.fit, 0))} of unseen variation"
     note = f"{parameters.label(curve.parameter)}<br><sub>{fitted}</sub>"
     return {"xaxis.title.text": note, "xaxis.type": kind, "xaxis.autorange": True}
 

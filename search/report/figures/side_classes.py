@@ -59,20 +59,21 @@ class SideClasses(TrialsFigure):
         figure = go.Figure()
         symbols = ("circle", "square", "diamond", "x", "triangle-up", "star", "cross", "hexagon")
         for index, (number, recalls) in enumerate(zip(rows.numbers, rows.recalls, strict=True)):
+            is_share = rows.measure == "recall"
             figure.add_scatter(
-                x=recalls,
+                x=[100 * value for value in recalls] if is_share else recalls,
                 y=rows.classes,
                 mode="markers",
                 marker={"size": 11, "color": theme.series(index)["color"], "symbol": symbols[index % len(symbols)]},
                 name=f"trial {number}",
-                hovertemplate=("%{y}: %{x:.1%}" if rows.measure == "recall" else "%{y}: %{x:.4g}") + "<extra></extra>",
+                hovertemplate=("%{y}: %{x:.1f} %" if is_share else "%{y}: %{x:.4g}") + "<extra></extra>",
             )
         note = f" ({rows.left_out} classes that differ less are left out)" if rows.left_out else ""
         title = f"{wording.metric_name(rows.measure)}{note}"
         figure = theme.styled(figure, height=130 + 26 * len(rows.classes), x=title)
         figure.update_yaxes(type="category", autorange="reversed")
         if rows.measure == "recall":
-            figure.update_xaxes(tickformat=".1~%")
+            figure.update_xaxes(ticksuffix=" %")
         return figure
 
 

@@ -58,7 +58,7 @@ class SliceFigure(Figure):
             if len({str(value) for value in raw}) < 2:
                 continue
             number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in raw)
-            values = tuple(float(value) if number else str(value) for value in raw)
+            values = tuple(float(value) if number else parameters.value(value) for value in raw)
             objective = tuple(float(trial.value or 0.0) for trial in having)
             log = number and shown_trials.is_log(name, having)
             slices.append(

@@ -168,7 +168,7 @@ def test_boxes_are_printed_and_drawn_in_pixels_of_the_original(stated: Any, ftse
     stated("detection")
     done = ftsearch("predict", "m", "in", "--pictures", "out")
     assert done.code == 0, done.err
-    assert done.out == "in/a.png: road 90.0% at 50,10-100,30\nin/deep/b.jpg: road 90.0% at 10,15-20,45\n"
+    assert done.out == "in/a.png: road 90.0 % at 50,10-100,30\nin/deep/b.jpg: road 90.0 % at 10,15-20,45\n"
     assert {str(path) for path in Path("out").rglob("*.jpg")} == {"out/a.jpg", "out/deep/b.jpg"}
     rows = list(csv.DictReader(io.StringIO(ftsearch("predict", "m", "in", "--csv", "--threshold", 0.2).out)))
     assert len(rows) == 4
@@ -195,7 +195,7 @@ def test_masks_are_written_in_the_size_of_the_original(stated: Any, ftsearch: Ca
     stated("segmentation")
     done = ftsearch("predict", "m", "in", "--masks", "masks", "--pictures", "pictures")
     assert done.code == 0, done.err
-    assert done.out.startswith("in/a.png: road 56.0%, sky 44.0%")
+    assert done.out.startswith("in/a.png: road 56.0 %, sky 44.0 %")
     with Image.open("masks/a.png") as mask, Image.open("pictures/a.jpg") as picture:
         assert mask.size == picture.size == (100, 40)
         assert mask.mode == "P"
@@ -213,7 +213,7 @@ def test_tags_are_printed_as_entities_and_word_by_word(stated: Any, ftsearch: Ca
     stated("tokens")
     done = ftsearch("predict", "m", "t.txt")
     assert done.code == 0, done.err
-    assert done.out.splitlines()[0].startswith("t.txt, line 1: one Two Three four five: Two Three X 100.0%")
+    assert done.out.splitlines()[0].startswith("t.txt, line 1: one Two Three four five: Two Three X 100.0 %")
     assert done.out.splitlines()[1] == "t.txt, line 2: alone: nothing"
     assert "1 of 2 sentences are too long: their last words have no tag" in done.err
     rows = list(csv.DictReader(io.StringIO(ftsearch("predict", "m", "t.txt", "--csv").out)))

@@ -140,8 +140,8 @@ def test_a_figure_is_drawn_when_it_is_scrolled_to(page: Any, shown: str) -> None
     assert last.get_attribute("data-seen") is None
     last.scroll_into_view_if_needed()
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.one[data-figure]')].at(-1).querySelector('.js-plotly-plot').data.length"
-        " || [...document.querySelectorAll('.one[data-figure]')].at(-1).querySelector('.annotation')"
+        "() => { const figure = [...document.querySelectorAll('.one[data-figure]')].at(-1);"
+        " return figure.querySelector('.js-plotly-plot')?.data?.length || figure.querySelector('.annotation'); }"
     )
     assert page.faults == []
 

@@ -16,10 +16,14 @@ CALLBACKS = "/_dash-update-component"
 VALUES = {
     "pathname": "/study/drawn", "search": "", "clickData": {"points": [{"customdata": [3], "x": 1}]},
     "selectedData": {"points": [{"customdata": 3}]}, "n_intervals": 1, "n_clicks": 1,
+    "getRowsRequest": {"startRow": 0, "endRow": 100, "sortModel": [{"colId": "value", "sort": "desc"}],
+                       "filterModel": {"state": {"filterType": "text", "type": "contains", "filter": "e"}},
+                       "context": {"study": "/study/drawn"}},
 }  # fmt: skip
 BY_ID = {
-    "picked": {"drawn": [1]}, "pulse": "drawn 1", "listed": ["drawn 1", 0.0], "filter-state": ["complete"],
-    "filter-since": "2026-01-01", "filter-until": None, "filter": "2..5", "view": 0, "drawn": "drawn 1 0", "seen": True,
+    "picked": {"drawn": [1]}, "pulse": "drawn 1", "brushed": [[0, 0.5]], "trials-search": "sgd",
+    "filter-state": ["complete"], "filter-since": "2026-01-01", "filter-until": None, "filter": "2..5", "view": 0,
+    "drawn": "drawn 1 0", "seen": True,
 }  # fmt: skip
 STRANGE: tuple[Any, ...] = (
     *(None, True, -1, 1.5, 10**30, "", "x", "../..", "\x00", "\ud800", "9" * 400, [], [None], [[1]], {}, {"a": 1}),
@@ -73,7 +77,7 @@ def requests(client: Any) -> list[dict[str, Any]]:
 
 
 def test_what_the_browsers_program_sends_is_answered(client: Any, requests: list[dict[str, Any]]) -> None:
-    assert len(requests) == 11
+    assert len(requests) == 12
     for request in requests:
         answer = client.post(CALLBACKS, json=request)
         assert answer.status_code in (200, 204), (request["output"], answer.text)

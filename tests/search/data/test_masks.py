@@ -109,7 +109,7 @@ def test_a_value_is_read_as_it_is_stored(tmp_path: Path, mode: str) -> None:
 def test_a_colour_mask_is_refused(tmp_path: Path) -> None:
     Image.fromarray(COLOURS[blocks(0)]).save(tmp_path / "mask.png")
     with pytest.raises(
-        masks.ColouredError, match=r"a colour image \(RGB\) of \d+ colours; .*: give every colour the number"
+        masks.ColouredError, match=r"a colour image \(RGB\) of \d+ colours; .*: say under `data:` `colours: FILE`"
     ):
         masks.read_values(tmp_path / "mask.png")
     noise = np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8)

@@ -129,7 +129,7 @@ def test_masks_whose_values_are_lost_are_reported(layout: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("table", ["class_dict.csv", "label_colors.txt", None])
-def test_masks_whose_colours_are_the_classes_say_what_to_do(
+def test_masks_whose_colours_are_the_classes_are_read_by_a_table_or_say_what_to_do(
     layout: Any, images: str, masks: str, ending: str, table: str | None
 ) -> None:
     layout.picture(*(f"{images}/{name}.png" for name in NAMES))
@@ -137,13 +137,16 @@ def test_masks_whose_colours_are_the_classes_say_what_to_do(
     for number, name in enumerate(NAMES):
         path = layout.root / masks / f"{name}{ending}.png"
         path.parent.mkdir(exist_ok=True)
-        Image.fromarray(np.repeat(np.repeat(np.roll(colours, number, 0)[None], 8, 0), 8, 1)).save(path)
+        Image.fromarray(np.repeat(np.repeat(np.roll(colours, number, 0)[None], 16, 0), 8, 1)).save(path)
     if table:
         (layout.root / table).write_text("name,r,g,b\nVoid,0,0,0\nRoad,128,64,128\nPole,64,64,0\n")
     found = recognise(layout.root)
     assert (found.task, found.format) == ("segmentation", "mask_folder")
+    if table:
+        assert found.read().classes == ("Void", "Road", "Pole")
+        return
     with pytest.raises(
-        DataError, match=r"none of the 12 images.*a colour image \(RGB\) of 3 colours; .*give every colour"
+        DataError, match=r"none of the 12 images.*a colour image \(RGB\) of 3 colours; .*`colours: FILE`"
     ):
         found.read()
 

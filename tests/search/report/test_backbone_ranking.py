@@ -26,7 +26,7 @@ def test_the_table_has_scores_costs_and_what_was_published(ranking: Ranking) -> 
 
 def test_the_best_layer_is_named_beside_the_last(ranking: Ranking) -> None:
     found = report.best_layers(ranking)
-    assert found[0] == ("test:large", "LogME", "stem (50% of the depth): 1.000, the last unit 0.900")
+    assert found[0] == ("test:large", "LogME", "stem (50 % of the depth): 1.000, the last unit 0.900")
     assert found[1][2].endswith("the last one")
 
 

@@ -76,7 +76,7 @@ def test_the_selection_bias_is_named(fresh: StudyRecord) -> None:
     assert winner is not None
     assert winner.value is not None
     text = " ".join(sentences(replace(fresh, repeats=(*fresh.repeats, *runs(winner.number, OTHER)))))
-    assert f"{winner.value - sum(OTHER) / 5:.4f} of it was luck" in text
+    assert f"{100 * (winner.value - sum(OTHER) / 5):.1f} points less: the search picked a lucky" in text
     assert "paired t-test over 5 pairs" in text
 
 

@@ -67,6 +67,26 @@ def test_ties_are_named(study: StudyRecord) -> None:
     assert winner_name(replace(study, trials=())) == ""
 
 
+def test_a_gain_above_its_margin_that_may_be_chance_says_why(study: StudyRecord) -> None:
+    """Three candidates had their chance: p of each is 0.021 and, corrected, 0.062."""
+    noise = (0.0, 0.03, -0.015, 0.01, 0.035)
+    runs = [
+        Repeat(number, seed, state=TrialState.COMPLETE, value=0.5 + (0.02 + 0.9 * one) * (number > 0))
+        for number in range(4)
+        for seed, one in enumerate(noise)
+    ]
+    found = headline(valued(study, 0.5, 0.6, 0.59, 0.58, repeats=tuple(runs)))
+    assert found is not None
+    assert found.badge == "may be chance"
+    assert re.fullmatch(
+        r"\+3\.1 points with fresh seeds, margin 2\.\d points; corrected for the number of candidates, p = 0\.0\d\d",
+        found.reason,
+    ), found.reason
+    alone = headline(valued(study, 0.5, 0.6, repeats=tuple(run for run in runs if run.trial in (0, 1))))
+    assert alone is not None
+    assert (alone.badge, "corrected" in alone.reason) == ("confirmed by 5 seeds", False)
+
+
 def test_fresh_seeds_and_leaks_are_reported(study: StudyRecord) -> None:
     runs = [
         Repeat(number, seed, state=TrialState.COMPLETE, value=0.5 + 0.1 * number + 0.001 * seed * number)

@@ -140,7 +140,7 @@ def test_a_long_ranking_is_folded_and_the_study_file_stays_near(study: StudyReco
     done = next(trial for trial in study.trials if trial.state is TrialState.COMPLETE and not trial.is_baseline)
     text = body_of(replace(study, trials=tuple(replace(done, number=number) for number in range(120))))
     assert "<summary>80 more</summary>" in text
-    cell = "<td data-label='trial'>{}</td>"
+    cell = "<td class='number' data-label='trial'>{}</td>"
     assert text.index(cell.format(39)) < text.index("<summary>80 more</summary>") < text.index(cell.format(100))
     assert "more</summary>" not in body_of(study)
 

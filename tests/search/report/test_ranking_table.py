@@ -39,3 +39,14 @@ def test_every_column_has_its_heading(study: StudyRecord) -> None:
 def test_ten_thousand_trials_are_ranked_quickly(study: StudyRecord) -> None:
     many = tuple(replace(study.trials[1 + number % 20], number=number) for number in range(10_000))
     assert len(ranking_table.rows(replace(study, trials=many), 50)) == 50
+
+
+def test_what_all_candidates_share_is_said_once(study: StudyRecord) -> None:
+    common = ranking_table.constant_parts(study.trials)
+    assert common
+    assert ranking_table.shared(study) == f"All of them: {', '.join(common)}."
+    assert ranking_table.shared(replace(study, trials=study.trials[:1])) == ""
+    for whole, short in zip(ranking_table.rows(study), ranking_table.rows(study, common=common), strict=True):
+        left = [part for part in whole.words.split(", ") if part not in common]
+        assert short.words == (", ".join(left) or whole.words)
+        assert short[:-1] == whole[:-1]

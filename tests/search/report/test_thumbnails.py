@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from search.data.formats import digits
 from search.report import thumbnails
 from search.report.thumbnails import picture, thumbnail
 
@@ -21,6 +22,16 @@ def test_only_images_are_shown(tmp_path: Path) -> None:
     assert picture(str(tmp_path / "secret.txt"), content(tmp_path / "secret.txt")) is None
     assert picture(str(tmp_path), "") is None
     assert picture("digits[17]", "") is None
+    assert picture("digits[99999]", "00") is None
+
+
+def test_a_digit_of_the_quickstart_is_shown_without_a_file() -> None:
+    known = digits.image(17).digest().hex()
+    found = thumbnail("digits[17]", known)
+    assert found is not None
+    assert found.size == (128, 128)
+    assert found.resize((8, 8), Image.Resampling.NEAREST).tobytes() == digits.image(17).open().tobytes()
+    assert thumbnail("digits[18]", known) is None
 
 
 def test_pictures_are_small(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
 
 from search.records.study import TrialRecord, TrialState
-from search.sampling.importance import importances
+from search.sampling.importance import importances, of_draws
 from search.sampling.optuna_storage import open_storage
 from search.sampling.optuna_study import SamplerOptions, Sampling
 from search.store.connection import tune
@@ -65,3 +65,21 @@ def test_what_never_varied_has_decided_nothing(evaluator: str) -> None:
         for number in range(4)
     ]
     assert importances(records, evaluator=evaluator) == {"moves": 1.0}  # type: ignore[arg-type]
+
+
+def test_a_draw_is_judged_as_its_trials_alone_would_be() -> None:
+    """A bootstrap draws a trial several times; each of them counts."""
+    wide = distribution_to_json(FloatDistribution(0.0, 1.0))
+    trials = [
+        TrialRecord(number, TrialState.COMPLETE, value=(7 * number % 11) / 11,
+                    params={"rate": (7 * number % 11) / 11, "noise": (3 * number % 7) / 7},
+                    distributions={"rate": wide, "noise": wide})
+        for number in range(11)
+    ]  # fmt: skip
+    draws = [[0, 1, 1, 2, 5, 5, 9, 9, 10], list(range(11)), [3, 3, 3, 3, 3]]
+    found = list(
+        of_draws([replace(trials[0], state=TrialState.FAILED), *trials], [[1 + at for at in one] for one in draws])
+    )
+    assert found == [importances([trials[place] for place in draw]) for draw in draws]
+    assert found[0] != found[1]
+    assert found[2] == {}

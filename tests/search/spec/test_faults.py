@@ -15,7 +15,18 @@ def test_times_and_numbers_of_tries_are_read_from_the_study_file() -> None:
     assert parse_spec(STUDY).faults == FaultOptions()
 
 
-@pytest.mark.parametrize("text", ["lease: 0s", "max_retries: -1", "leese: 1m", "database_timeout: never"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lease: 0s",
+        "lease: 0.5",
+        f"lease: {'9' * 400}d",
+        "max_retries: -1",
+        "leese: 1m",
+        "database_timeout: never",
+        "database_timeout: 99999d",
+    ],
+)
 def test_what_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="faults"):
         parse_spec(STUDY + f"faults: {{{text}}}\n")

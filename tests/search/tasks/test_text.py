@@ -256,8 +256,8 @@ def test_texts_that_the_tokenizer_does_not_know_are_reported(tmp_path: Path, cap
     rows = ["text,label", *(f"{'film ' * 8}{'нет ' * 2}{number},{number % 2}" for number in range(40))]
     (tmp_path / "some.csv").write_text("\n".join(rows) + "\n")
     opened(tmp_path, "text", "{path: some.csv}").batches(Split.TRAIN)
-    assert "27% of the tokens of the training texts are unknown to the tokenizer of transformers:" in caplog.text
+    assert "27 % of the tokens of the training texts are unknown to the tokenizer of transformers:" in caplog.text
     (tmp_path / "none.csv").write_text("\n".join(["text,label", *(f"нет да {n},{n % 2}" for n in range(40))]) + "\n")
     study = opened(tmp_path, "text", "{path: none.csv}", weights=tmp_path / "network")
-    with pytest.raises(UserError, match=r"100% of the tokens of the training texts are unknown to the tokenizer"):
+    with pytest.raises(UserError, match=r"100 % of the tokens of the training texts are unknown to the tokenizer"):
         study.batches(Split.TRAIN)

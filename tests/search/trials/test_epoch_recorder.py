@@ -91,7 +91,7 @@ def test_the_first_trial_leaves_time_for_others_and_for_the_final_training(
     recorder = EpochRecorder(timed, claim, "accuracy", 5)
     record = EpochRecord(1, 0.5, {"accuracy": 0.5, "loss": 0.7}, {}, {}, 1.0)
     assert recorder.on_epoch(record) is (Verdict.STOP if ends else Verdict.CONTINUE)
-    assert ("50% of the study's time" in recorder.reason) is ends
+    assert ("50 % of the study's time" in recorder.reason) is ends
 
 
 def test_a_first_trial_that_was_cut_short_is_complete_and_later_ones_are_not_cut(

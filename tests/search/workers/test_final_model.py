@@ -39,7 +39,7 @@ def test_as_many_are_trained_again_as_a_share_of_the_trials() -> None:
     assert ending()._seeds(study(10, *few), few) == (1, "")
     assert ending()._seeds(study(30, *few), few) == (2, "")
     assert ending()._seeds(study(1000, *few), few) == (MOST_SEEDS, "")
-    assert ending()._seeds(study(5, *few), few) == (0, "50% of 5 trials are fewer than 3 trainings")
+    assert ending()._seeds(study(5, *few), few) == (0, "50 % of 5 trials are fewer than 3 trainings")
 
 
 def test_the_choice_takes_only_the_time_that_the_final_training_leaves() -> None:

@@ -10,7 +10,7 @@ from spaces.errors import CandidateError
 def test_the_plain_recipe_runs_all_epochs(tiny: Pretrained) -> None:
     assert decision.baseline(tiny.chain) == 1.0
     assert decision.words(1.0, tiny.chain) == ""
-    assert decision.words(0.5, tiny.chain) == "50% of the epochs"
+    assert decision.words(0.5, tiny.chain) == "50 % of the epochs"
 
 
 def test_shares_that_cannot_be_are_refused() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from search.dashboard.pages import trial as page
 from search.dashboard.study_cache import StudyCache
-from search.records.study import Evaluation, Failure, Measured
+from search.records.study import Evaluation, Failure, Measured, TrialState
 
 
 def test_a_trial_is_shown_whole(cache: StudyCache) -> None:
@@ -18,6 +18,13 @@ def test_a_trial_is_shown_whole(cache: StudyCache) -> None:
         "seed",
     ):
         assert expected in text
+
+
+def test_what_a_trial_has_nothing_for_has_no_heading_unless_it_may_come(cache: StudyCache) -> None:
+    study = cache.chosen("drawn", [3])
+    assert "Validation samples" not in str(page.page(study, 3))
+    running = [replace(trial, state=TrialState.RUNNING) if trial.number == 3 else trial for trial in study.trials]
+    assert "Validation samples" in str(page.page(replace(study, trials=tuple(running)), 3))
 
 
 def test_it_leads_to_the_trials_beside_it(cache: StudyCache) -> None:

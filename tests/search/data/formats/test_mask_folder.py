@@ -14,11 +14,11 @@ from search.data.sample import Dataset, Split
 from search.errors import DataError
 
 
-def pair(folder: Path, name: str, values: list[list[int]], *, images: str = "images", masks: str = "masks") -> None:
+def pair(folder: Path, name: str, values: list[list[Any]], *, images: str = "images", masks: str = "masks") -> None:
     mask = np.array(values, dtype=np.uint8)
     place = (folder / images / name).with_suffix(".jpg")
     place.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(abs(hash(name)) % 1000).integers(0, 255, (*mask.shape, 3), dtype=np.uint8)
+    noise = np.random.default_rng(abs(hash(name)) % 1000).integers(0, 255, (*mask.shape[:2], 3), dtype=np.uint8)
     Image.fromarray(noise).save(place)
     target = (folder / masks / name).with_suffix(".png")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -190,3 +190,22 @@ def test_255_counts_for_nothing_beside_other_values_or_where_the_study_says_so(t
         pair(tmp_path, str(number), [[0, 255], [0, 255]])
     with pytest.raises(DataError, match=r"the masks hold only the class 0 beside"):
         read(tmp_path, ignore=(255, 7))
+
+
+def test_colours_are_classes_where_a_file_names_them(tmp_path: Path) -> None:
+    road, pole = [128, 64, 128], [0, 0, 255]
+    for number in range(4):
+        pair(tmp_path, str(number), [[road, pole], [pole, road if number else pole]])
+    (tmp_path / "colours.csv").write_text("name,r,g,b\nRoad,128,64,128\nPole,0,0,255\n")
+    found = read(tmp_path, colours="colours.csv", val_share=0.25)
+    assert found.classes == ("Road", "Pole")
+    assert sorted(sample.target.open().tolist() for sample in found.samples) == [[[0, 1], [1, 0]]] * 3 + [
+        [[0, 1], [1, 1]]
+    ]
+    (tmp_path / "colours.csv").write_text("Pole,0,0,255\nRoad,128,64,128\n")
+    turned = read(tmp_path, colours="colours.csv", val_share=0.25)
+    assert turned.classes == ("Pole", "Road")
+    assert turned.fingerprint != found.fingerprint
+    (tmp_path / "colours.csv").write_text("Pole,0,0,255\nSky,1,1,1\n")
+    with pytest.raises(DataError, match="has the value #804080, which is neither one of the 2 classes"):
+        read(tmp_path, colours="colours.csv")

@@ -43,7 +43,7 @@ def test_errors_have_colours_and_nothing_else_has(study: StudyRecord) -> None:
     assert rows is not None
     for place, (row, counts) in enumerate(zip(drawn.z, rows.counts, strict=True)):
         assert row[place] is None
-        wrong = [value / sum(counts) for column, value in enumerate(counts) if value and column != place]
+        wrong = [100 * value / sum(counts) for column, value in enumerate(counts) if value and column != place]
         assert [value for value in row if value is not None] == wrong
     assert drawn.zmax == max(value for row in drawn.z for value in row if value is not None)
     assert drawn.text[0][0] == str(rows.counts[0][0])

@@ -29,7 +29,7 @@ def test_the_winners_mistakes_are_drawn_from_their_files(study: StudyRecord, tmp
     drawn = figure.draw(figure.rows(with_mistakes(study, tmp_path / "a.png")))
     (image,) = drawn.layout.images
     assert image.source.startswith("data:image/jpeg;base64,")
-    assert "<b>bee</b> 99%<br>is ant" in drawn.data[0].text
+    assert "is <b>ant</b>, taken for<br>bee (99 %)" in drawn.data[0].text
 
 
 def test_an_image_that_is_another_one_by_now_is_reported_in_words(study: StudyRecord, tmp_path: Path) -> None:
@@ -59,6 +59,6 @@ def test_texts_are_written_out_and_escaped(study: StudyRecord) -> None:
     assert rows is not None
     assert rows.texts
     (written,) = figure.draw(rows).layout.annotations
-    assert written.text.startswith("taken for <b>neg</b> (99%), is <b>pos</b><br>&lt;b>not&lt;/b> &amp; &lt;script>")
+    assert written.text.startswith("taken for <b>neg</b> (99 %), is <b>pos</b><br>&lt;b>not&lt;/b> &amp; &lt;script>")
     assert written.text.endswith("dev.tsv, line 3")
     assert max(len(line) for line in written.text.replace("&lt;", "<").split("<br>")) <= 60

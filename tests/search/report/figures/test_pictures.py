@@ -48,7 +48,7 @@ def test_true_and_predicted_boxes_are_drawn_side_by_side(study: StudyRecord, tmp
     assert (left.x, left.sizex, left.sizey) == (0, 1, 0.75)
     words = {trace.name or trace.text: trace for trace in drawn.data if trace.text}
     hover = [text for trace in drawn.data if trace.mode == "markers" and trace.text for text in trace.text]
-    assert sorted(hover) == ["ant 90%, right", "ant, found", "bee 80%, wrong", "bee, missed"]
+    assert sorted(hover) == ["ant 90 %, right", "ant, found", "bee 80 %, wrong", "bee, missed"]
     assert next(text for text in words if "<b>true</b>" in text)[:2] == ("<b>true</b>", "<b>predicted</b>")
     (ant,) = [trace for trace in drawn.data if trace.mode == "markers" and trace.text and "ant, found" in trace.text]
     assert ant.x[0] == 0.3

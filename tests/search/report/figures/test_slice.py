@@ -28,4 +28,4 @@ def test_words_get_a_group_each(study: StudyRecord) -> None:
     rows = figure.rows(study)
     assert rows is not None
     names = next(found for found in rows.slices if found.parameter == "optimizer.name")
-    assert [value for value, _ in names.steps] == ["adamw", "sgd"]
+    assert [value for value, _ in names.steps] == ["AdamW", "SGD"]
