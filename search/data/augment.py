@@ -86,6 +86,18 @@ class DrawnAugmentation:
             None if self.operations is None else self.operations.of(chosen),
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[DrawnAugmentation]) -> DrawnAugmentation:
+        """Return the parameters of the images of all ``parts``, drawn by one augmentation, one after the other."""
+        factors = [part.factors for part in parts if part.factors is not None]
+        operations = [part.operations for part in parts if part.operations is not None]
+        return cls(
+            torch.cat([part.boxes for part in parts]),
+            torch.cat([part.flips for part in parts]),
+            torch.cat(factors) if factors else None,
+            randaugment.Operations.joined(operations) if operations else None,
+        )
+
     def apply(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         """Return crops ``(N, 3, *size)`` of ``images`` ``(N, 3, H, W)``, all values from 0 to 255, as float32."""
         crops = sample_crops(images.float(), self.boxes, self.flips, size)

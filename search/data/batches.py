@@ -11,10 +11,13 @@ from torch import Tensor
 from search.data.augment import Augmentation, DrawnAugmentation, Mix
 from search.data.cache import VERSION, Pixels
 from search.data.loader import Loader, Views, generator
+from search.data.sample import Part
 from search.data.targets import Geometry, Rows, Targets
 from search.records.study import Json
 
 __all__ = ["Batches", "Views", "gather", "place"]
+_APART = 1 << 31
+"""Difference of the seeds of two parts of a data set; seeds are below it, so that no two parts share one."""
 _SHARE = 0.3
 """Share of the device's free memory that images may take."""
 
@@ -48,6 +51,7 @@ class Batches(Loader):
     shuffle: bool = False
     mixes_features: bool = False
     framed: tuple[Json, ...] = ()
+    parts: tuple[Part, ...] = ()
     _images: Tensor = field(init=False, repr=False)
     _targets: Targets = field(init=False, repr=False)
     _mean: Tensor = field(init=False, repr=False)
@@ -121,7 +125,12 @@ class Batches(Loader):
         turn = (self.views.seed, self.view(number)) if self.views else (self.seed, number)
         if self._last is None or self._last[0] != turn:
             ratios = self.pixels.ratios * (self.resize[1] / self.resize[0])
-            self._last = (turn, self.augmentation.draw(ratios, self.size, self.resize, generator(*turn, 1)))
+            counts = [part.count for part in self.parts] or [len(ratios)]
+            drawn = [
+                self.augmentation.draw(own, self.size, self.resize, generator(turn[0] + _APART * index, turn[1], 1))
+                for index, own in enumerate(torch.split(ratios, counts))
+            ]
+            self._last = (turn, DrawnAugmentation.joined(drawn))
         return self._last[1]
 
 

@@ -80,4 +80,5 @@ def image_batches(
         classes=len(request.dataset.classes),
         shuffle=training,
         framed=frame.extra,
+        parts=request.dataset.parts if training else (),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from search.data.sample import Part
 from search.data.targets import Targets
 from search.records.study import Json
 
@@ -36,6 +37,8 @@ class Loader(ABC):
         weights: relative frequency of each sample ``(N,)``; an epoch then is as many draws, with replacement, as there
             are samples. None takes each sample once.
         mixes_features: whether the outputs of frozen units are mixed instead of the inputs.
+        parts: the data sets whose samples these are, one after the other; each varies as it does by itself. Empty for a
+            data set of its own.
     """
 
     batch_size: int
@@ -45,6 +48,7 @@ class Loader(ABC):
     shuffle: bool
     weights: Tensor | None = None
     mixes_features: bool = False
+    parts: tuple[Part, ...] = ()
 
     @property
     @abstractmethod
@@ -160,6 +164,14 @@ class Subset(Loader):
 
     def targets(self, chosen: Tensor, number: int) -> Targets:
         return self._whole.targets(self._chosen[chosen], number)
+
+
+class Stretch(Subset):
+    """Samples of another loader that are all those of one of its ``parts``, identified as they are there."""
+
+    @property
+    def facts(self) -> Sequence[Json]:
+        return self._whole.facts
 
 
 def generator(seed: int, turn: int, purpose: int) -> torch.Generator:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -82,6 +82,12 @@ class Operations:
     def of(self, chosen: Tensor) -> Operations:
         """Return the operations of the images at the indices ``chosen``."""
         return Operations(self.kinds[chosen], self.signs[chosen], self.magnitude, self.size)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Operations]) -> Operations:
+        """Return the operations of the images of all ``parts``, one after the other."""
+        kinds, signs = (torch.cat(column) for column in zip(*((part.kinds, part.signs) for part in parts), strict=True))
+        return replace(parts[0], kinds=kinds, signs=signs)
 
     def apply(self, images: Tensor) -> Tensor:
         """Return uint8 ``images`` ``(N, 3, H, W)`` after all rounds; images are grouped by operation."""

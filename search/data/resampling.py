@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from search.data.sample import Dataset, Sample, Split
+from search.data.sample import Dataset, Part, Sample, Split
 from search.errors import UserError
 
 
@@ -32,7 +32,11 @@ class Resampled:
 def joined(dataset: Dataset) -> Resampled:
     """Return ``dataset`` with its validation samples among the training ones, and none left for validation."""
     pool = pool_of(dataset)
-    return _cut(dataset, pool, tuple(range(len(pool))), (), pooled=True, how="joined")
+    whole = _cut(dataset, pool, tuple(range(len(pool))), (), pooled=True, how="joined")
+    train = len(dataset.of(Split.TRAIN))
+    added = Part(_mark(dataset.fingerprint, "validation samples for training"), len(pool) - train)
+    parts = tuple(part for part in (Part(dataset.fingerprint, train), added) if part.count)
+    return replace(whole, dataset=replace(whole.dataset, parts=parts))
 
 
 def fold(dataset: Dataset, number: int, folds: int, seed: int) -> Resampled:
@@ -79,6 +83,7 @@ def share(resampled: Resampled, fraction: float, seed: int) -> Resampled:
         resampled.dataset,
         samples=(*(training[index] for index in kept), *others),
         fingerprint=_mark(resampled.dataset.fingerprint, f"{fraction:g} of the training images, seed {seed}"),
+        parts=(),
     )
     return replace(resampled, dataset=dataset, train=tuple(resampled.train[index] for index in kept))
 

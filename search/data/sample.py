@@ -49,6 +49,17 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Training samples that are those of another data set, ``count`` of them in the same order.
+
+    What is computed from the other's samples, named by its ``fingerprint``, need not be computed again.
+    """
+
+    fingerprint: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """A labelled data set, split.
 
@@ -59,6 +70,7 @@ class Dataset:
         fingerprint: changes whenever contents, labels or splits change; hexadecimal.
         skipped: samples left out under ``on_error: skip``, one line each with the reason.
         notes: anything else worth knowing about how the data were read (ignored files, duplicates), one line each.
+        parts: what the training samples are made of, in their order, if they are those of other data sets.
     """
 
     name: str
@@ -67,6 +79,7 @@ class Dataset:
     fingerprint: str
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
         # They are printed and stored, where bytes of a file name that are not UTF-8 would be invalid.

@@ -26,6 +26,7 @@ from search.tasks._prediction import Prediction, PredictOptions, ScoredLabel
 from search.training.precision import device_of
 from spaces.backbones._base import Pretrained, weightless
 from spaces.candidate import Candidate
+from spaces.networks import branches
 from spaces.networks.inference import InferenceNetwork, blank, outline, rebuild
 
 _BATCH, _LARGE_BATCH = 32, 8
@@ -115,12 +116,10 @@ def rebuilt(
     candidate: Candidate, pretrained: Pretrained, task: Task, classes: int, state: Mapping[str, Tensor], *, folded: bool
 ) -> InferenceNetwork:
     """Return the candidate's network with the weights ``state``, its batch norms ``folded`` if these are."""
-    head = task.head_for(classes)
-    if not folded:
-        return rebuild(candidate, pretrained, head, state, task.name)
-    plain = rebuild(candidate, pretrained, head, task=task.name)
-    plain.fold()
-    return plain.load_named(state)
+    plain = rebuild(candidate, pretrained, task.head_for(classes), task=task.name)
+    if folded:
+        plain.fold()
+    return branches.around(plain, state).load_named(state)
 
 
 def load_model(

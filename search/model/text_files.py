@@ -149,7 +149,7 @@ def _words(text: str) -> tuple[str, ...]:
     if text.startswith("["):
         try:
             listed = json.loads(text)
-        except ValueError:
+        except (RecursionError, ValueError):
             listed = None
         if isinstance(listed, list) and listed and all(isinstance(word, str) for word in listed):
             return tuple(listed)

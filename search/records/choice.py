@@ -103,28 +103,42 @@ def epoch_seconds(trial: TrialRecord) -> float:
     return median(one.seconds for one in trial.epochs) if trial.epochs else trial.seconds
 
 
-def training_seconds(trials: Sequence[TrialRecord], trial: TrialRecord, epochs: float, times: float = 1.0) -> float:
+def fresh(study: StudyRecord) -> float:
+    """Return how many samples a final training adds to those of a trial, as a share of these."""
+    sizes = study.dataset.samples()
+    return sizes.get("val", 0) / max(sizes.get("train", 0), 1)
+
+
+def training_seconds(
+    trials: Sequence[TrialRecord], trial: TrialRecord, epochs: float, times: float = 1.0, unseen: float | None = None
+) -> float:
     """Return how long ``epochs`` of ``trial``'s candidate take on ``times`` as many samples, judging by its own.
 
-    Building and storing count once; the head's start and the first epoch's extra, or the outputs of frozen units, some
-    of which another trial may have computed for this one, grow with the samples.
+    Building and storing count once. Solving the head grows with the samples; the first epoch's extra, or the outputs of
+    frozen units, some of which another trial may have computed for this one, with those that no trial has seen.
 
     Args:
         trials: all trials of the study, including ``trial``.
+        unseen: how many times as many samples are new to the frozen units; all of them by default.
     """
+    unseen = times if unseen is None else unseen
     if not trial.epochs:
         return trial.seconds * times
     each, usual = [one.seconds for one in trial.epochs], epoch_seconds(trial)
     alike = [other for other in trials if _forward_flops(other) <= _ALIKE * _forward_flops(trial)]
-    own_start = _start_seconds(trial)
-    start = max(map(_start_seconds, alike), default=0.0) if own_start else 0.0
+    own_start = sum(_start_seconds(trial))
+    features, solving = (max(column) for column in zip(*map(_start_seconds, alike), strict=True))
+    start = unseen * features + times * solving if own_start else 0.0
     aside = max(trial.seconds - sum(each) - own_start, 0.0)
-    return aside + times * (start + max(each[0] - usual, _views_seconds(alike, trial, epochs)) + epochs * usual)
+    first = max(each[0] - usual, _views_seconds(alike, trial, epochs))
+    return aside + start + unseen * first + times * epochs * usual
 
 
-def _start_seconds(trial: TrialRecord) -> float:
-    """Return how long ``trial`` took to solve its head; next to nothing where another trial had solved the same."""
-    return float((trial.extras.get("head_start") or {}).get("seconds") or 0.0)
+def _start_seconds(trial: TrialRecord) -> tuple[float, float]:
+    """Return how long ``trial`` took for its head's features, and to solve it; nothing where another had done so."""
+    start = trial.extras.get("head_start") or {}
+    features = float(start.get("features_seconds") or 0.0)
+    return features, max(float(start.get("seconds") or 0.0) - features, 0.0)
 
 
 def _views_seconds(alike: Sequence[TrialRecord], trial: TrialRecord, epochs: float) -> float:
@@ -158,4 +172,4 @@ def _forward_flops(trial: TrialRecord) -> float:
 def features_seconds(trial: TrialRecord) -> float:
     """Return how long ``trial`` took to compute the outputs of frozen units, for its head's start too, in seconds."""
     prefix = (trial.extras.get("prefix") or {}).values()
-    return sum(float(part.get("seconds") or 0.0) for part in prefix) + _start_seconds(trial)
+    return sum(float(part.get("seconds") or 0.0) for part in prefix) + sum(_start_seconds(trial))

@@ -56,7 +56,9 @@ class Refit:
         evaluation: ``records.Evaluation`` of the test images.
         look: number of this look at the test images, counted from 1; only the first is an honest estimate.
         checkpoint: its name in the study's artifacts.
-        trainings: number of trainings whose weights were averaged.
+        trainings: number of trainings whose weights, or outputs, are averaged.
+        branches: number of them, or of means of several, that stand side by side behind the frozen units.
+        flops: floating-point operations of one forward pass; 0 where an older version did not count them.
         is_final: made by the search at its end, on training and validation data; test data were not looked at.
     """
 
@@ -79,6 +81,8 @@ class Refit:
     ended: str = ""
     finished_at: datetime | None = None
     trainings: int = 1
+    branches: int = 1
+    flops: int = 0
     is_final: bool = False
 
 

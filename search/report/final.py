@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from search.records.named_trial import BEST, chosen_model
 from search.records.plain_text import numbered
-from search.records.study import Contender, StudyRecord, TrialRecord
+from search.records.study import Contender, Refit, StudyRecord, TrialRecord
 from search.records.uncertainty import calibrated_loss
 from search.report import wording
 
@@ -86,8 +86,18 @@ def model_sentence(study: StudyRecord) -> str:
         other = "" if trial.number == best.number else f" {lost[0].upper()}{lost[1:]}"
         return f"{who} as the search trained it, on the training {noun} alone; {score} on the validation {noun}.{other}"
     epochs = numbered(final.epochs, "epochs")
-    mean = f", the mean of {final.trainings} trainings" if final.trainings > 1 else ""
     return (
-        f"{who} trained on train and validation data, {final.images} {noun}, for {epochs}{mean}; no {noun} are left to "
-        f"score it on. Before, it had {score} on the validation {noun}."
+        f"{who} trained on train and validation data, {final.images} {noun}, for {epochs}{_several(final, trial)}; no "
+        f"{noun} are left to score it on. Before, it had {score} on the validation {noun}."
     )
+
+
+def _several(final: Refit, trial: TrialRecord) -> str:
+    """Return how several trainings became one model; empty for a single one."""
+    if final.trainings == 1:
+        return ""
+    if final.branches == 1:
+        return f", the mean of {final.trainings} trainings"
+    rows = "side by side" if final.branches == final.trainings else f"in {final.branches} branches"
+    times = f" ({final.flops / trial.size.flops:.1f} times the FLOPs of one)" if trial.size and final.flops else ""
+    return f", {final.trainings} trainings {rows} behind the same frozen units{times}"

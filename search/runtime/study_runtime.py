@@ -243,8 +243,8 @@ class StudyRuntime:
         solved = self.is_linear_probe(candidate)
         train = self.in_order(candidate) if solved else self.batches(Split.TRAIN, seed, candidate)
         val = self.batches(Split.VAL, candidate=candidate)
-        known = (self.dataset.fingerprint, self.pretrained.preprocessing.interpolation)
-        units = FrozenUnits(known, self.store, self.precision)
+        known = (self.pretrained.preprocessing.interpolation,)
+        units = FrozenUnits(self.dataset.fingerprint, known, self.store, self.precision)
         probes = values.get("head_start") == PROBE
         moves = not solved and "batch_norm" in values and not keeps_statistics(values)
         start = HeadStart(self.in_order(candidate), units, self.task.solve, self.solved) if probes else None

@@ -19,9 +19,13 @@ class FinalOptions:
             seeds, so that the best mean wins; 1 leaves the choice to the search.
         soup: how many trainings of the winner on all data have their weights averaged, where their head starts solved
             and there is time, twice as many where time is left over; 1 trains it once.
+        branches: how many of these trainings, or of means of some, stand side by side behind the frozen units, their
+            outputs averaged, as far as the network's FLOPs at most double; 1 leaves one, the mean of all. A study that
+            weighs or bounds costs has one.
     """
 
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     top: Annotated[int, Field(ge=1)] = 3
     soup: Annotated[int, Field(ge=1)] = 4
+    branches: Annotated[int, Field(ge=1, le=16)] = 4
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

@@ -79,7 +79,7 @@ def _decoded(content: bytes, path: Path) -> Checkpoint:
         length = int.from_bytes(content[:8], "little")
         facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["facts"])
         return Checkpoint(load(content), facts)
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise TrialError(f"the checkpoint {path} is not a checkpoint of ftsearch: {error}", "disk") from error
 
 

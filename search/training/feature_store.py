@@ -66,6 +66,34 @@ class StoredFeatures:
         return StoredFeatures(self.rows.cpu().pin_memory(), self.channels_last, self.dtype)
 
 
+@dataclass(frozen=True, slots=True)
+class JoinedFeatures:
+    """The output of a prefix for the images of several data sets, one after the other, each stored by itself."""
+
+    parts: tuple[StoredFeatures, ...]
+
+    @property
+    def bytes_an_image(self) -> int:
+        return self.parts[0].bytes_an_image
+
+    def take(self, chosen: Tensor, device: torch.device, extent: int | None = None) -> Tensor:
+        """Return the features of the images ``chosen``, as one that stores them all does."""
+        ends = torch.tensor([len(part.rows) for part in self.parts]).cumsum(0)
+        owner = torch.bucketize(chosen, ends, right=True)
+        taken = []
+        for place, part in enumerate(self.parts):
+            own = chosen[owner == place]
+            if len(own):
+                taken.append(part.take(own - (int(ends[place]) - len(part.rows)), device, extent))
+        if len(taken) == 1:
+            return taken[0]
+        # They come sorted by part: each goes back to its place in the batch.
+        return torch.cat(taken)[owner.argsort(stable=True).argsort().to(device)]
+
+
+KeptFeatures = StoredFeatures | JoinedFeatures
+
+
 class _Layer:
     """Features by key in one kind of memory."""
 

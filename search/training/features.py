@@ -14,16 +14,16 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from search.data.loader import Loader
+from search.data.loader import Loader, Stretch
 from search.records.study import Json
 from search.training.epoch import Batch
-from search.training.feature_store import FeatureStore, StoredFeatures
+from search.training.feature_store import FeatureStore, JoinedFeatures, KeptFeatures, StoredFeatures
 from search.training.out_of_memory import MicroBatches
 from search.training.precision import Precision
 from spaces.chains import probe
@@ -184,12 +184,13 @@ class FrozenLoader:
     prefixes of other trials find them, and each is computed from the one before it.
 
     Attributes:
-        facts: identify data and frame of ``batches``; plain data.
+        data: fingerprint of the data set of ``batches``; ``facts`` identify their frame; plain data.
         store: where outputs are kept; None recomputes them every epoch.
     """
 
     batches: Loader
     prefix: Prefix
+    data: str
     facts: Sequence[Json]
     store: FeatureStore | None
     account: Account
@@ -210,7 +211,7 @@ class FrozenLoader:
             targets = batches.targets(chosen, number)
             yield (taken, targets) if isinstance(taken, Maps) else mixed(taken, targets)
 
-    def _taken(self, features: Sequence[StoredFeatures] | None, chosen: Tensor, number: int) -> Tensor | Maps:
+    def _taken(self, features: Sequence[KeptFeatures] | None, chosen: Tensor, number: int) -> Tensor | Maps:
         """Return the prefix's output for the inputs ``chosen``, from ``features`` unless these are not kept."""
         batches = self.batches
         if features is None:
@@ -219,8 +220,22 @@ class FrozenLoader:
         taken = tuple(one.take(chosen, batches.device, extent) for one in features)
         return Maps(taken) if self.prefix.tapped else taken[0]
 
-    def _features(self, number: int) -> tuple[StoredFeatures, ...] | None:
+    def _features(self, number: int) -> tuple[KeptFeatures, ...] | None:
         """Return the outputs for all inputs as epoch ``number`` views them; None if they are not worth keeping."""
+        if not self.batches.parts:
+            return self._own_features(number)
+        parts, begin = list[tuple[StoredFeatures, ...]](), 0
+        for part in self.batches.parts:
+            samples = Stretch(self.batches, torch.arange(begin, begin + part.count))
+            features = replace(self, batches=samples, data=part.fingerprint)._own_features(number)
+            if features is None:
+                return None
+            parts.append(features)
+            begin += part.count
+        return tuple(JoinedFeatures(column) for column in zip(*parts, strict=True))
+
+    def _own_features(self, number: int) -> tuple[StoredFeatures, ...] | None:
+        """Return the same for the inputs of one data set."""
         store = self.store
         if store is None or self.account.source != "cached":
             return None
@@ -245,7 +260,7 @@ class FrozenLoader:
         """Return the key of the inputs themselves, then of the output of every unit."""
         batches = self.batches
         seed = batches.views.seed if batches.views and batches.is_random else None
-        facts = [_VERSION, *self.facts, *batches.facts, seed, view]
+        facts = [_VERSION, self.data, *self.facts, *batches.facts, seed, view]
         facts += [batches.variation, str(self.store.layout if self.store else None)]
         key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         keys = [key]

@@ -24,10 +24,11 @@ class FrozenUnits:
     """How the frozen units of a study's networks are run, and where their outputs are kept.
 
     Attributes:
-        facts: identify the data and how they are viewed; plain data.
+        data: fingerprint of the data set; ``facts`` identify how it is viewed; plain data.
         store: None keeps nothing.
     """
 
+    data: str
     facts: Sequence[Json]
     store: FeatureStore | None
     precision: Precision
@@ -37,7 +38,9 @@ class FrozenUnits:
         facts = [*self.facts, split, self.precision.device.type, str(self.precision.dtype)]
         account = Account(len(prefix), samples.views.count if samples.views else 1, why=why)
         account.source = "recomputed" if why else "cached"
-        return FrozenLoader(batches=samples, prefix=prefix, facts=facts, store=self.store, account=account)
+        return FrozenLoader(
+            batches=samples, prefix=prefix, data=self.data, facts=facts, store=self.store, account=account
+        )
 
     def plan(self, plan: TrainingPlan, network: Network, train: Loader, val: Loader, why: str = "") -> TrainingPlan:
         """Return ``plan`` with outputs of the frozen units of ``network`` for ``train`` and ``val`` as batches."""

@@ -83,7 +83,8 @@ class HeadStart:
             layer.weight.copy_(solved.weight)
             layer.bias.copy_(solved.bias)
         took = round(time.perf_counter() - begin, 4)
-        return {"head_start": {"strength": solved.strength, "samples": self.samples.count, "seconds": took}}
+        spent = {"seconds": took, "features_seconds": round(batches.account.seconds, 4)}
+        return {"head_start": {"strength": solved.strength, "samples": self.samples.count, **spent}}
 
     @torch.no_grad()
     def _rows(self, batches: FrozenLoader, front: nn.Module) -> tuple[Tensor, Tensor]:

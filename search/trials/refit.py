@@ -25,6 +25,7 @@ from search.trials.context import TrialContext
 from search.trials.keep_best import keep
 from search.trials.resampled import resampled
 from spaces.candidate import Candidate
+from spaces.networks import branches
 
 TRAIN, JOINED = "train", "train+val"
 DATA = (JOINED, TRAIN)
@@ -48,8 +49,9 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     seed = repeats.begin(context.engine, claim, versions(), whole.dataset.fingerprint)
     joined = key["data"] == JOINED
     data = resampling.joined(whole.dataset) if joined else resampling.unchanged(whole.dataset)
-    runtime = resampled(whole, data, candidate, seed)
     is_final = kind == repeats.FINAL
+    # The views of the search's trials, whose features are kept; what is trained on them anew draws its own.
+    runtime = resampled(whole, data, candidate, whole.spec.search.seed if is_final else seed)
     setting = AttemptSettings(
         seed=seed,
         words=f"trained on {key['data']}",
@@ -69,10 +71,14 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
         return TrialState.WAITING
     network = attempt.network
     members = sorted((one for _, one in done), key=lambda one: one.epochs[-1].train_loss)
-    mean = soup.averaged(runtime, candidate, network, [one.weights for one in members], attempt.plan)
-    result = replace(members[0], weights=mean or members[0].weights)
-    count = len(done) if mean else 1
+    wanted = branches.count_for(network, key.get("branches", 1)) if len(done) > 1 else 1
+    each = [one.weights for one in members]
+    found = soup.side_by_side(runtime, candidate, network, each, attempt.plan, wanted)
+    result = replace(members[0], weights=found[0])
+    count = len(done) if len(found) > 1 or found[0] is not each[0] else 1
     weights = runtime.checkpoint(candidate, network, result)
+    if len(found) > 1:
+        weights = replace(weights, tensors=branches.merged(network, found))
     test: dict[str, float] = {}
     views: dict[str, float] = {}
     evaluation = None
@@ -88,7 +94,9 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
     scored = f"no {noun} are left to score it on" if is_final else scored
     early = f" ({result.reason})" if result.reason else ""
-    times = f" in each of {count} trainings, their weights averaged," if mean else ""
+    how = "side by side" if len(found) == count else f"in {len(found)} branches"
+    how = f"{how} behind the frozen units" if len(found) > 1 else "their weights averaged"
+    times = f" in each of {count} trainings, {how}," if count > 1 else ""
     ended = f"ran {len(result.epochs)} epochs{early}{times} on {images} {noun}; {scored}"
     repeats.finish_refit(
         context.engine,
@@ -102,6 +110,8 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
             "views": views,
             "images": images,
             "trainings": count,
+            "branches": len(found),
+            "flops": branches.flops(network, len(found)),
             "best_epoch": result.best_epoch,
             "device": str(whole.precision.device),
         },

@@ -17,12 +17,13 @@ def fresh_seed(study_seed: int, purpose: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{study_seed}:{purpose}".encode()).digest()[:4]) >> 1
 
 
-def resampled(runtime: StudyRuntime, part: Resampled, candidate: Candidate, seed: int) -> StudyRuntime:
+def resampled(runtime: StudyRuntime, part: Resampled, candidate: Candidate, views_seed: int) -> StudyRuntime:
     """Return ``runtime`` with its data split as in ``part``; images are not decoded again for every split.
 
-    The augmented views that a study's trials share are drawn from ``seed`` here, so that a fresh seed renews them too.
+    Args:
+        views_seed: of the augmented views that trainings share; the search's trials have the study's seed.
     """
-    spec = replace(runtime.spec, search=replace(runtime.spec.search, seed=seed))
+    spec = replace(runtime.spec, search=replace(runtime.spec.search, seed=views_seed))
     own = replace(runtime, spec=spec)
     if part.dataset is runtime.dataset:
         return own

@@ -1,4 +1,4 @@
-"""A model soup: one candidate trained several times from the same start, and the mean of the weights.
+"""A model soup: one candidate trained several times from the same start, and the mean of weights, or of outputs.
 
 Trainings that begin with the same pretrained weights and the same solved head end in one basin, where the mean of their
 weights does about as well as all of them together and costs no more than one (https://arxiv.org/abs/2203.05482).
@@ -76,19 +76,54 @@ def averaged(
     """
     if len(members) < 2:
         return None
+    objective = _objective(runtime, candidate, network, plan)
     mean = mean_weights(members)
     if plan.plain is not None:
         network.load_state_dict(mean)
         recalibrate(network, plan.plain().epoch(1), plan.precision, MicroBatches(plan.micro_batch), plan.forward)
         mean = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+    alone, together = objective(members[0]), objective(mean)
+    return mean if together >= alone - _TOLERANCE * abs(alone) else None
+
+
+def side_by_side(
+    runtime: StudyRuntime,
+    candidate: Candidate,
+    network: nn.Module,
+    members: Sequence[Mapping[str, Tensor]],
+    plan: TrainingPlan,
+    most: int,
+) -> list[Mapping[str, Tensor]]:
+    """Return the weights of at most ``most`` branches: of a member each, or of the mean of several.
+
+    Those that fit the training samples worse than the best one are left out. MobileNetV2 at 128 px on five sets of 200
+    to 420 images, mean test accuracy of one training of the last stage, the mean weights of four, and four branches:
+    79.5, 79.3, 80.5; of the last two stages, four sets: 77.4, 78.2, 79.5.
+
+    Args:
+        members, plan: as for ``averaged``.
+    """
+    count = min(most, len(members))
+    groups = [members[place::count] for place in range(count)]
+    found = [averaged(runtime, candidate, network, group, plan) or group[0] for group in groups]
+    if count == 1:
+        return found
+    objective = _objective(runtime, candidate, network, plan)
+    values = [objective(one) for one in found]
+    best = max(values)
+    return [one for one, value in zip(found, values, strict=True) if value >= best - _TOLERANCE * abs(best)]
+
+
+def _objective(
+    runtime: StudyRuntime, candidate: Candidate, network: nn.Module, plan: TrainingPlan
+) -> Callable[[Mapping[str, Tensor]], float]:
+    """Return a function that returns the objective of weights on training samples, so that larger is better."""
     samples, forward = (plan.plain(), plan.forward) if plan.plain else (runtime.some_in_order(candidate), whole)
 
     def objective(weights: Mapping[str, Tensor]) -> float:
         network.load_state_dict(weights)
         evaluator = plan.task.evaluator(plan.classes, plan.precision.device)
         validate(network, samples.epoch(1), evaluator, plan.precision, MicroBatches(plan.micro_batch), forward)
-        return float(evaluator.compute()[plan.objective])
+        return float(evaluator.compute()[plan.objective]) * (1.0 if plan.maximize else -1.0)
 
-    alone, together = objective(members[0]), objective(mean)
-    sign = 1.0 if plan.maximize else -1.0
-    return mean if sign * together >= sign * alone - _TOLERANCE * abs(alone) else None
+    return objective

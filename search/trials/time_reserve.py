@@ -39,9 +39,9 @@ def final_seconds(study: StudyRecord, trial: TrialRecord, epochs: int, trainings
 
     Further ones reuse data and features of frozen units from the first.
     """
-    growth = choice.growth(study)
+    growth, fresh = choice.growth(study), choice.fresh(study)
     further = (trainings - 1) * growth * epochs * choice.epoch_seconds(trial)
-    return choice.training_seconds(study.trials, trial, epochs, growth) + further + EXPORT_S
+    return choice.training_seconds(study.trials, trial, epochs, growth, fresh) + further + EXPORT_S
 
 
 def choosing_seconds(study: StudyRecord, among: Sequence[TrialRecord]) -> float:
@@ -87,6 +87,7 @@ class Reserve:
     _wanted_s: float = 0.0
     _quickest_s: float = 0.0
     _growth: float = 1.0
+    _fresh: float = 1.0
     _features_s: float = 0.0
     _looked: float = -math.inf
     _asked: float = field(default_factory=time.monotonic)
@@ -94,10 +95,11 @@ class Reserve:
     def fits(self, seconds: float, left_s: float) -> bool:
         """Return whether a trial of that many ``seconds`` ends in time, and its final training too if it wins.
 
-        Features of frozen units that the trial finds in the cache are computed again there, for all images.
+        Features of frozen units that the trial finds in the cache are computed there for what it was validated on.
         """
         kept = self._kept_s(left_s)
-        return seconds + max(kept, self._growth * (seconds + self._features_s) + EXPORT_S) <= left_s
+        final_s = self._growth * seconds + self._fresh * self._features_s + EXPORT_S
+        return seconds + max(kept, final_s) <= left_s
 
     def is_reached(self, left_s: float) -> bool:
         """Return whether no further trial may start: even the quickest so far would not end in time."""
@@ -136,7 +138,7 @@ class Reserve:
             return
         study = reading.load_study(self.engine, self.study)
         winner = study.best
-        self._growth = choice.growth(study)
+        self._growth, self._fresh = choice.growth(study), choice.fresh(study)
         # Before there is any training, what one takes is predicted with all its features.
         has_trained = any(len(trial.epochs) > 1 for trial in study.trials)
         self._features_s = max(map(choice.features_seconds, study.trials), default=0.0) if has_trained else 0.0

@@ -145,6 +145,7 @@ class Ending:
             needed = final_seconds(study, winner, epochs_between(study, winner)[0])
             return f"it takes about {needed:.0f} s at least, and {max(left_s, 0):.0f} s of the budget are left"
         key = {"trial": winner.number, "data": JOINED, "epochs": epochs, "ema": False, "tta": False, "soup": soup}
+        key["branches"] = self.options.branches if self.spec.goals.is_single else 1
         key["seconds"] = None if math.isinf(left_s) else left_s - EXPORT_S
         key["candidate"] = Candidate.from_json(winner.candidate).fingerprint
         seed = fresh_seed(self.spec.search.seed, FINAL)

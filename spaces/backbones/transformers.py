@@ -334,7 +334,7 @@ def _config(name: str, folder: Path | None) -> dict[str, Any]:
 def _json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from spaces.networks import build as building
 from spaces.networks.space import Space
 from spaces.surgery.folding import fold_batch_norms
 
-_HEAD = "head."
+HEAD = "head."
 _ADDED = ("lora",)
 """Decisions whose weights a checkpoint stores merged into the layers they belong to."""
 
@@ -45,21 +45,16 @@ class InferenceNetwork(nn.Module):
 
     def before_head(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return the head's input for ``inputs``: one tensor, or the outputs of the units it taps."""
-        tapped: list[Tensor] = []
-        for index, unit in enumerate(self.units):
-            inputs = unit(inputs)
-            if index in self.taps:
-                tapped.append(inputs)
-        return tuple(tapped) if self.taps else inputs
+        features, tapped = through(self.units, inputs, self.taps, 0)
+        return tapped if self.taps else features
 
     def fold(self) -> int:
         """Fold batch norms into the preceding layers, in place; return how many."""
-        return sum(fold_batch_norms(part) for part in (*self.units, self.head))
+        return sum(map(fold_batch_norms, (*self.units, self.head)))
 
     def named_state(self) -> dict[str, Tensor]:
         """Return all weights under the key names of the pretrained network, the head's under ``head.``."""
-        state = {name: value for unit in self.units for name, value in unit.state_dict().items()}
-        return state | {f"{_HEAD}{name}": value for name, value in self.head.state_dict().items()}
+        return named(self.units, self.head)
 
     def load_named(self, state: Mapping[str, Tensor]) -> InferenceNetwork:
         """Load the output of ``named_state``, in place; other keys are ignored.
@@ -86,6 +81,24 @@ class InferenceNetwork(nn.Module):
                 if name in state:
                     value.copy_(state[name])
         return self
+
+
+def through(
+    units: Iterable[nn.Module], inputs: Tensor, taps: Sequence[int], begin: int
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return the output of ``units``, the first of which is unit ``begin`` of a network, and those of ``taps``."""
+    tapped: list[Tensor] = []
+    for index, unit in enumerate(units, begin):
+        inputs = unit(inputs)
+        if index in taps:
+            tapped.append(inputs)
+    return inputs, tuple(tapped)
+
+
+def named(units: Iterable[nn.Module], head: nn.Module) -> dict[str, Tensor]:
+    """Return all weights under the key names of the pretrained network, the head's under ``head.``."""
+    state = {name: value for unit in units for name, value in unit.state_dict().items()}
+    return state | {f"{HEAD}{name}": value for name, value in head.state_dict().items()}
 
 
 def blank(candidate: Candidate, base_size: tuple[int, int]) -> Pretrained:

@@ -87,7 +87,7 @@ def _listed(column: str, separator: str, row: Row) -> tuple[str, ...]:
     if word.startswith("["):
         try:
             given = [text_tables.plain_text(entry) for entry in json.loads(word)]
-        except ValueError as error:
+        except (RecursionError, ValueError) as error:
             raise DataError(f"{row.place}: the column {column!r} holds no valid JSON list: {error}") from error
     return tuple(dict.fromkeys(name.strip() for name in given if name.strip()))
 

@@ -6,6 +6,7 @@ import torch
 from search.data.augment import Mix, preset
 from search.data.batches import Batches, Views, gather
 from search.data.cache import Pixels
+from search.data.sample import Part
 
 
 def batches(count: int = 10, **changes: object) -> Batches:
@@ -76,6 +77,20 @@ def test_fixed_views_come_back_in_turn_whatever_the_trials_seed() -> None:
     for label, image in again.items():
         torch.testing.assert_close(first[label], image)
     assert not torch.allclose(first[0], other[0])
+
+
+@pytest.mark.parametrize("strength", ["strong", "randaugment"])
+def test_each_part_of_the_data_varies_as_it_does_by_itself(strength: str) -> None:
+    whole, chosen = noise(), torch.arange(10)
+    facts = {"views": Views(2, 7), "augmentation": preset(strength, flip=True), "resize": (8, 8)}
+    parts = (Part("first", 6), Part("second", 4))
+    joined = batches(pixels=whole, parts=parts, **facts)
+    alone = [batches(pixels=whole.of(places), **facts) for places in (range(6), range(6, 10))]
+    for number in (1, 2):
+        images = joined.inputs(chosen, number)
+        assert torch.equal(images[:6], alone[0].inputs(chosen[:6], number))
+        # Nothing is drawn twice: the second part has a seed of its own.
+        assert not torch.equal(images[6:], alone[1].inputs(chosen[:4], number))
 
 
 def test_images_in_order_are_those_of_the_epoch() -> None:

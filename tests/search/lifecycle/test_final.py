@@ -17,9 +17,10 @@ from search.artifacts.stores import Folder
 from search.errors import TrialError
 from search.lifecycle.run import StudyResult
 from search.model import folder as model_folder
-from search.model.predict import predict
+from search.model.predict import network_in, predict
 from search.records import choice
 from search.records.study import EpochRecord, StudyRecord, TrialState
+from search.spec.candidates import read_candidate
 from search.store import connection, reading
 from search.training import checkpoint
 from search.trials.observer import Silent
@@ -276,3 +277,19 @@ def test_a_soup_interrupted_in_its_second_training_is_the_one_of_an_undisturbed_
         assert left == []
     assert [one.trainings for one in records] == [2, 2]
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    # What is shipped gives the mean of what either training gives, and counts what it computes.
+    assert [one.branches for one in records] == [2, 2]
+    images, model = torch.randn(2, 3, 64, 64), load_model(MODEL)
+    state = dict(model.network.named_state())  # type: ignore[operator]
+    halves = [
+        {name: state.get(f"{begin}{name}", value) for name, value in state.items() if not name.startswith("branches.")}
+        for begin in ("", "branches.1.")
+    ]
+    candidate, facts = read_candidate(MODEL), model.facts
+    with torch.inference_mode():
+        alone = [network_in(MODEL, facts, candidate, half)(images) for half in halves]
+        torch.testing.assert_close(model.network(images), (alone[0] + alone[1]) / 2)
+    assert not torch.allclose(alone[0], alone[1])
+    assert facts.words.endswith(", 2 branches")
+    assert facts.parameters == sum(one.numel() for one in model.network.parameters())
+    assert facts.flops == records[1].flops

@@ -84,6 +84,8 @@ def test_words_come_one_a_line_or_as_lists(tmp_path: Path) -> None:
     assert found.words == ("Ulm", "is")  # type: ignore[union-attr]
     table = written(tmp_path, "t.jsonl", '{"tokens": ["New York", "is"]}\n{"tokens": "a b"}\n')
     assert [one.words for one in texts_in(table, WORDS)] == [("New York", "is"), ("a", "b")]  # type: ignore[union-attr]
+    deep = written(tmp_path, "d.jsonl", f'{{"tokens": "{"[" * 100_000} x"}}\n')
+    assert texts_in(deep, WORDS)[0].words == ("[" * 100_000, "x")  # type: ignore[union-attr]
 
 
 def test_files_that_cannot_be_read_are_refused_in_one_line(tmp_path: Path) -> None:

@@ -150,5 +150,11 @@ def test_seconds_are_those_that_were_measured_on_more_samples() -> None:
     assert choice.training_seconds([solving, found_solved], found_solved, 2, 1.5) == pytest.approx(
         4.5 + 1.5 * (3 + 2 * 2)
     )
+    # Frozen units are run on new samples alone; the head is solved on all.
+    kept = replace(plain, extras={"head_start": {"seconds": 0.5, "features_seconds": 0.4}})
+    assert choice.training_seconds([kept], kept, 2, 1.5, 0.5) == pytest.approx(4.5 + 0.5 * 0.4 + 1.5 * (0.1 + 2 * 2))
+    own = replace(plain, extras={"prefix": half})
+    assert choice.training_seconds([own], own, 3, 1.5, 0.5) == pytest.approx(5 + 0.5 * 400 * 3 / 300 + 1.5 * 3 * 2)
+    assert choice.fresh(study(own)) == 0.5
     solved = trial(2, 0.8, extras={"prefix": {"val": {"seconds": 1.0}}, "head_start": {"seconds": 3.0}})
     assert choice.features_seconds(solved) == 4.0

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from search.data import resampling
 from search.data.sample import Split
 from search.records.study import Verdict
 from search.runtime.study_runtime import StudyRuntime, open_runtime
@@ -22,6 +23,7 @@ from search.training.features import Prefix
 from search.training.fit import TrainingPlan, TrainingResult, fit
 from search.training.memory_budget import Budgets
 from search.training.precision import choose
+from search.trials.resampled import resampled
 from spaces import heads
 from spaces.backbones._base import Pretrained
 from spaces.candidate import Candidate, Recipe
@@ -170,6 +172,23 @@ def test_nothing_is_computed_twice(runtime: StudyRuntime) -> None:
     assert (first["val"]["computed"], first["val"]["reused"]) == (9, 18)
     again = run(runtime, frozen(runtime, 4, batch_size=5)).facts["prefix"]
     assert again["train"]["computed"] == again["val"]["computed"] == 0
+
+
+def test_training_on_all_samples_finds_what_trials_have_kept(runtime: StudyRuntime) -> None:
+    candidate = frozen(runtime, 4)
+    run(runtime, candidate)
+    own = resampled(runtime, resampling.joined(runtime.dataset), candidate, runtime.spec.search.seed)
+    network = own.build(candidate, 0)
+    plan = own.plan(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network)
+    plan = replace(plan, validates=False)
+    result = fit(network, plan)
+    assert result.facts["prefix"]["train"]["computed"] == 2 * 9  # two views of what was validated on
+    assert result.facts["prefix"]["train"]["reused"] == 2 * 27 + 27 + 9
+    whole = plan.train.batches  # type: ignore[attr-defined]
+    assert [part.count for part in whole.parts] == [27, 9]
+    for (kept, labels), (images, same) in zip(plan.train.epoch(2), whole.epoch(2), strict=True):
+        assert torch.equal(labels, same)
+        torch.testing.assert_close(kept, network.prefix(images), rtol=1e-4, atol=1e-5)
 
 
 def test_a_deeper_prefix_starts_from_a_shallower_one(runtime: StudyRuntime, monkeypatch: pytest.MonkeyPatch) -> None:

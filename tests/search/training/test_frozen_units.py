@@ -31,7 +31,7 @@ def frozen(runtime: StudyRuntime, depth: int) -> tuple[Candidate, Network]:
 
 def test_batches_are_what_the_frozen_units_give(runtime: StudyRuntime) -> None:
     candidate, network = frozen(runtime, 2)
-    units = FrozenUnits(("facts",), None, choose(torch.device("cpu"), "float32"))
+    units = FrozenUnits("data", ("facts",), None, choose(torch.device("cpu"), "float32"))
     plan = runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None)
     train, val = runtime.batches(Split.TRAIN), runtime.batches(Split.VAL)
     behind = units.plan(plan, network, train, val, "for a test")
@@ -47,7 +47,7 @@ def test_batches_are_what_the_frozen_units_give(runtime: StudyRuntime) -> None:
 def test_outputs_of_other_data_have_other_keys(runtime: StudyRuntime) -> None:
     _, network = frozen(runtime, 2)
     samples, prefix = runtime.batches(Split.TRAIN), Prefix(network, runtime.precision)
-    units = FrozenUnits(("one",), None, runtime.precision)
+    units = FrozenUnits("data", ("one",), None, runtime.precision)
     key = units.batches(samples, Split.TRAIN, prefix).key
     assert units.batches(samples, Split.TRAIN, prefix).key == key
     assert units.batches(samples, Split.VAL, prefix).key != key

@@ -30,7 +30,7 @@ def test_data_cut_again_are_those_images_without_decoding_them_again(study_file:
     candidate = runtime.space.baseline()
     whole = pixels(runtime, Split.VAL)
     share = resampling.share(resampling.unchanged(runtime.dataset), 0.3, seed=1)
-    own = resampled.resampled(runtime, share, candidate, seed=9)
+    own = resampled.resampled(runtime, share, candidate, views_seed=9)
     assert own.spec.search.seed == 9
     torch.testing.assert_close(pixels(own, Split.VAL), whole)
     few = own.batches(Split.TRAIN, candidate=candidate)
@@ -42,15 +42,15 @@ def test_a_fold_validates_images_that_are_decoded_already(study_file: Path) -> N
     runtime = open_runtime(load_spec(study_file), "cpu")
     candidate = runtime.space.baseline()
     fold = resampling.fold(runtime.dataset, 2, 3, seed=0)
-    lazy = pixels(resampled.resampled(runtime, fold, candidate, seed=1), Split.VAL)
+    lazy = pixels(resampled.resampled(runtime, fold, candidate, views_seed=1), Split.VAL)
     decoded = pixels(replace(runtime, dataset=fold.dataset, decoded={}), Split.VAL)
     torch.testing.assert_close(lazy, decoded)
-    labels = torch.cat([targets for _, targets in resampled.resampled(runtime, fold, candidate, seed=1)
+    labels = torch.cat([targets for _, targets in resampled.resampled(runtime, fold, candidate, views_seed=1)
                         .batches(Split.VAL, candidate=candidate).epoch(1)])  # fmt: skip
     assert labels.tolist() == [sample.target for sample in fold.dataset.of(Split.VAL)]
 
 
 def test_the_study_itself_shares_what_is_decoded(study_file: Path) -> None:
     runtime = open_runtime(load_spec(study_file), "cpu")
-    own = resampled.resampled(runtime, resampling.unchanged(runtime.dataset), runtime.space.baseline(), seed=4)
+    own = resampled.resampled(runtime, resampling.unchanged(runtime.dataset), runtime.space.baseline(), views_seed=4)
     assert own.decoded is runtime.decoded

@@ -67,6 +67,27 @@ def test_the_mean_is_taken_unless_a_barrier_lies_between_the_members(study_file:
     assert soup.averaged(runtime, candidate, network, [weights], plan) is None
 
 
+def test_branches_are_trainings_or_means_of_some_that_fit_the_training_samples(study_file: Path) -> None:
+    runtime = open_runtime(load_spec(study_file), "cpu")
+    candidate = runtime.space.baseline()
+    network = runtime.build(candidate, 0)
+    plan = replace(runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None), epochs=3)
+    weights = fit(network, plan).weights
+
+    def near(share: float) -> dict[str, Tensor]:
+        return {name: value * share if value.is_floating_point() else value for name, value in weights.items()}
+
+    members = [weights, near(1.001), near(1.002), near(1.003)]
+    assert soup.side_by_side(runtime, candidate, network, members, plan, 4) == members
+    two = soup.side_by_side(runtime, candidate, network, members, plan, 2)
+    for found, share in zip(two, (1.001, 1.002), strict=True):  # the first and third, the second and fourth
+        assert all(torch.allclose(found[name], value, rtol=1e-5) for name, value in near(share).items())
+    (one,) = soup.side_by_side(runtime, candidate, network, members, plan, 1)
+    assert all(torch.allclose(one[name], value, rtol=1e-5) for name, value in near(1.0015).items())
+    untaught = {name: -value if value.ndim > 1 else value for name, value in weights.items()}
+    assert soup.side_by_side(runtime, candidate, network, [weights, untaught], plan, 2) == [weights]
+
+
 def test_a_training_that_keeps_its_end_gives_its_result_again(study_file: Path, tmp_path: Path) -> None:
     runtime = open_runtime(load_spec(study_file), "cpu")
     candidate = runtime.space.baseline()

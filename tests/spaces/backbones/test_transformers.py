@@ -88,9 +88,10 @@ def test_a_type_that_cannot_be_cut_is_refused_with_what_was_looked_for(tmp_path:
         (tmp_path / "config.json").write_text(json.dumps({"model_type": kind, "vocab_size": 50}))
         with pytest.raises(BackboneError, match="looked for one tower of layers"):
             backbones.resolve(f"transformers:{tmp_path}")
-    (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(BackboneError, match="not a description of a model"):
-        backbones.resolve(f"transformers:{tmp_path}")
+    for text in ("[]", "[" * 100_000):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(BackboneError, match="not a description of a model"):
+            backbones.resolve(f"transformers:{tmp_path}")
 
 
 def test_weights_of_another_size_are_refused(saved: Path, tmp_path: Path) -> None:

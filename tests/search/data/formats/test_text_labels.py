@@ -45,6 +45,7 @@ def test_labels_in_one_column_in_a_json_list_and_in_columns_of_their_own(tmp_pat
         ("text,a,b\nx,1,0\n", {"label_columns": ("a", "c")}, r"no column 'c'; the header has text, a, b"),
         ("text,a,b\nx,1,0\ny,1,0\n", {"label_columns": ("a", "b")}, r"no training row has the label 'b'"),
         ('text,labels\nx,"[1"\n', {}, r"line 2: the column 'labels' holds no valid JSON list"),
+        (f'text,labels\nx,"{"[" * 100_000}"\n', {}, r"line 2: the column 'labels' holds no valid JSON list"),
         ("text,labels,split\nx,a,train\ny,b,dev\n", {}, r"line 3: the label 'b' is not among those of training"),
     ],
 )
