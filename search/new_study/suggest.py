@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from search.errors import UserError
+from search.errors import NotFoundError, UserError
 from search.new_study.detect import recognise
 from search.new_study.recognised import Recognised
 from search.records.dataset_similarity import Traits, distance, traits, traits_of
@@ -92,11 +93,11 @@ def suggest(
     Raises:
         UserError: the store has no study of the task with a complete trial.
     """
-    studies = [
-        reading.load_study(engine, summary.name, epochs=False)
-        for summary in reading.list_studies(engine)
-        if summary.name not in leave_out and backbone in (None, summary.backbone)
-    ]
+    studies = []
+    for summary in reading.list_studies(engine):
+        if summary.name not in leave_out and backbone in (None, summary.backbone):
+            with suppress(NotFoundError):  # deleted in between, or a name too long to be listed whole
+                studies.append(reading.load_study(engine, summary.name, epochs=False))
     near = sorted(((distance(own, traits_of(study)), study) for study in studies), key=lambda item: item[0])
     offers = [list(_best(study, apart)) for apart, study in near if math.isfinite(apart)]
     offers = [offer for offer in offers if offer]

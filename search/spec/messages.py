@@ -6,11 +6,13 @@ import difflib
 from collections.abc import Iterator, Mapping
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from search.records.study import Json
 
 _WORDS = {"a valid array": "a list", "an object": "a mapping", "a valid integer": "an integer", "valid ": ""}
 """Pydantic speaks of JSON, a study file is YAML."""
+_MISSING = ("missing", "missing_argument")
 
 
 def problems(
@@ -21,7 +23,10 @@ def problems(
     ``schema`` is the JSON schema of study files: for unknown keys the nearest one is suggested.
     """
     kinds_of: dict[tuple[str, ...], list[str]] = {}
-    faults = [(_keys_of(fault["loc"], raw), fault) for fault in error.errors(include_url=False)]
+    found = [(_keys_of(fault, raw), fault) for fault in error.errors(include_url=False)]
+    # Of a value that may be of several kinds the one meant is the one whose parts were looked at.
+    entered = {loc[:depth] for loc, _ in found for depth in range(len(loc))}
+    faults = [(loc, fault) for loc, fault in found if loc not in entered]
     for loc, fault in faults:
         name = ".".join(loc)
         match fault["type"]:
@@ -34,6 +39,8 @@ def problems(
                 yield loc, f"{name}: item {place + 1} is missing, got {fault['input']!r}"
             case "missing" | "missing_argument":
                 yield loc, f"{name}: this key is needed"
+            case "too_long":
+                yield loc, f"{name}: expected at most {fault['ctx']['max_length']} items, got {fault['input']!r}"
             case "value_error":
                 yield loc, f"{name}: {fault['msg'].removeprefix('Value error, ')}"
             case "string_pattern_mismatch" if name == "name":
@@ -54,29 +61,37 @@ def problems(
                     yield loc, f"{name}: {' or '.join(kinds)}, got {fault['input']!r}"
 
 
-def _keys_of(loc: tuple[int | str, ...], raw: Json) -> tuple[str, ...]:
-    """Return ``loc`` without the tags that pydantic inserts for unions: only keys that the file really has."""
+def _keys_of(fault: ErrorDetails, raw: Json) -> tuple[str, ...]:
+    """Return where ``fault`` is, without the tags that pydantic inserts for unions: only keys that the file has.
+
+    The last one is a key that it should have, if that is the fault.
+    """
+    loc, is_missing = fault["loc"], fault["type"] in _MISSING
     keys: list[str] = []
     here = raw
-    for position, part in enumerate(loc):
-        last = position == len(loc) - 1
-        if isinstance(here, dict) and (part in here or last):
-            keys.append(str(part))
-            here = here.get(part)
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
-            keys.append(str(part))
+    for part in loc[:-1] if is_missing else loc:
+        if isinstance(here, dict) and part in here:
             here = here[part]
-    return tuple(keys)
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            here = here[part]
+        else:
+            continue
+        keys.append(str(part))
+    return (*keys, str(loc[-1])) if is_missing and isinstance(here, dict) else tuple(keys)
 
 
 def _known_keys(path: tuple[str, ...], schema: Mapping[str, Json], raw: Mapping[str, Json]) -> list[str]:
     """Return the keys that may stand at ``path``: of several kinds, those of the kind that ``raw`` names there."""
-    nodes, there = [schema], raw
+    nodes: list[Mapping[str, Json]] = [schema]
+    there: Json = raw
     for part in path:
-        below = there.get(part)
-        there = below if isinstance(below, dict) else {}
         nodes = [child for node in nodes for child in _variants(node, schema)]
-        nodes = [node["properties"][part] for node in nodes if part in node.get("properties", {})]
+        if isinstance(there, list):
+            there = there[int(part)]
+            nodes = [node["items"] for node in nodes if "items" in node]
+        else:
+            there = there.get(part)
+            nodes = [node["properties"][part] for node in nodes if part in node.get("properties", {})]
     children = [child for node in nodes for child in _variants(node, schema)]
     kinds = [child.get("properties", {}) for child in children]
     meant = [

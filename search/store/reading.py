@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, and_, case, false, func, select, true
 
 from search.errors import NotFoundError
-from search.records.plain_text import printable_lines, stored_line
+from search.records.plain_text import printable_lines, shortened, stored_line
 from search.records.study import (
     DatasetRecord,
     EpochRecord,
@@ -155,13 +155,13 @@ def study_row(connection: Connection, name: str) -> Any:
     names = list(connection.execute(select(StudyRow.name).where(StudyRow.parent.is_(None))).scalars())
     near = difflib.get_close_matches(name, names, 1)
     hint = (
-        f"did you mean {near[0]!r}?"
+        f"did you mean {shortened(near[0])!r}?"
         if near
         else "`ftsearch studies` lists what is there"
         if names
         else "it holds none yet"
     )
-    raise NotFoundError(f"no study {name!r} in this store; {hint}")
+    raise NotFoundError(f"no study {shortened(name)!r} in this store; {hint}")
 
 
 def curves_where(connection: Connection, condition: Any) -> dict[int, tuple[EpochRecord, ...]]:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from search.records import pareto
 from search.records.objectives import QUANTISED
-from search.records.study import StudyRecord, TrialRecord
+from search.records.study import Objective, StudyRecord, TrialRecord
 from search.report import theme, wording
 from search.report.figures._base import Figure, Section
 
@@ -151,7 +152,9 @@ def _plane(cost: _Cost, known: Sequence[tuple[float, TrialRecord]], study: Study
     costs = tuple(paid for paid, _ in known)
     values = tuple(trial.value or 0.0 for _, trial in known)
     losses = [-paid for paid in costs] if cost.maximize else costs
-    front = front_of(losses, values, maximize=study.maximize)
+    pairs, tolerances = list(zip(values, costs, strict=True)), (0.0, Objective(cost.name, cost.maximize).tolerance)
+    best_of_both = pareto.front(pairs, (study.maximize, cost.maximize), tolerances)
+    front = tuple(sorted(best_of_both, key=lambda index: losses[index]))
     baseline = next((index for index, (_, trial) in enumerate(known) if trial.is_baseline), None)
     best = study.best  # not always the first: fresh trainings choose among the best few, and its cost may be unknown
     winner = next((index for index, (_, trial) in enumerate(known) if trial is best), None)
@@ -189,17 +192,6 @@ def _knee(
     is_log = all(losses[index] > 0 for index in kept)
     costs = [math.log(losses[index]) if is_log else losses[index] for index in kept]
     return knee_of(costs, [values[index] for index in kept], kept)
-
-
-def front_of(costs: Sequence[float], values: Sequence[float], *, maximize: bool) -> tuple[int, ...]:
-    """Return the indices of points that no other beats in both cost (lower) and value, the cheapest first."""
-    sign = -1.0 if maximize else 1.0
-    best, front = float("inf"), []
-    for index in sorted(range(len(costs)), key=lambda index: (costs[index], sign * values[index], index)):
-        if sign * values[index] < best:
-            best = sign * values[index]
-            front.append(index)
-    return tuple(front)
 
 
 def knee_of(costs: Sequence[float], values: Sequence[float], front: Sequence[int]) -> int | None:

@@ -99,6 +99,12 @@ def test_what_fresh_seeds_say_counts_more_than_what_the_search_saw(engine: Engin
     assert (first.value, first.confirmed) == (0.85, True)
 
 
+def test_a_name_too_long_to_be_listed_hides_no_other_study(engine: Engine) -> None:
+    study(engine, "near", 100, [0.5, 0.9])
+    study(engine, "x" * 3000, 100, [0.5, 0.9])
+    assert found(engine) == [("near", 1)]
+
+
 def test_a_store_that_knows_nothing_says_so(engine: Engine) -> None:
     study(engine, "other", 50, [0.5], task="detection")
     study(engine, "open", 50, [])

@@ -11,7 +11,7 @@ from search.report.spreadsheet import harmless, write_rows, write_table
 @pytest.mark.parametrize(
     "text",
     [
-        *("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1"),
+        *("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "＝1"),
         *("=HYPERLINK('http://x')", "-inf", "+nan", "-", "--5"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Literal
 
 import pytest
@@ -54,3 +55,30 @@ def test_a_value_that_may_be_of_several_kinds_has_one_fault_that_names_them_all(
     ((place, text),) = problems(caught.value, raw, Several.model_json_schema())
     assert place == ("epochs",)
     assert text == "epochs: expected an integer, unable to parse string as an integer or 'auto', got 'many'"
+
+
+class Kinds(BaseModel):
+    backbone: str | tuple[str, ...] = ""
+    final: Literal["off"] | Inner = "off"
+    size: tuple[int, int] = (8, 8)
+    steps: list[Inner] = Field(default_factory=list)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ({"backbone": {"a": 1}}, "backbone: expected a string or a list, got {'a': 1}"),
+        ({"backbone": ["a", 4]}, "backbone.1: expected a string, got 4"),
+        ({"final": {"epochs": "x"}}, "final.epochs: expected an integer, got 'x'"),
+        ({"final": {"seeds": 1}}, "final.seeds: unknown key; known keys: epochs"),
+        ({"size": [1, 2, 3]}, "size: expected at most 2 items, got [1, 2, 3]"),
+        ({"size": [1]}, "size: item 2 is missing, got [1]"),
+        ({"steps": [{"epoch": 1}]}, "steps.0.epoch: unknown key; did you mean 'epochs'?"),
+    ],
+)
+def test_a_place_holds_only_keys_of_the_file_and_a_fault_is_told_once(raw: dict[str, object], expected: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Kinds.model_validate_json(json.dumps(raw), strict=True)
+    ((place, text),) = problems(caught.value, raw, Kinds.model_json_schema())
+    assert text.startswith(expected)
+    assert ".".join(place) == text.partition(":")[0]

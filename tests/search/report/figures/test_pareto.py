@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from search.records.study import Repeat, Size, StudyRecord, TrialState
-from search.report.figures.pareto import Rows, figure, front_of, knee_of
+from search.report.figures.pareto import Rows, figure, knee_of
 
 
 def test_no_trial_beats_one_of_the_front_in_both(study: StudyRecord) -> None:
@@ -32,9 +32,24 @@ def test_latency_is_a_cost_where_it_was_measured(study: StudyRecord) -> None:
     assert min(rows.planes[-1].costs) == 3.0
 
 
-@pytest.mark.parametrize(("maximize", "front"), [(True, (0, 2, 3)), (False, (0,))])
-def test_the_front(maximize: bool, front: tuple[int, ...]) -> None:
-    assert front_of([1, 2, 3, 4], [0.5, 0.5, 0.8, 0.9], maximize=maximize) == front
+@pytest.mark.parametrize(
+    ("extras", "sizes", "front"),
+    [
+        ((10.0, 9.5, 8.0), (30, 20, 10), {"latency": [2, 0], "parameters": [2, 1, 0]}),
+        ((10.0, 2.0, 1.0), (10, 20, 30), {"latency": [2, 1, 0], "parameters": [0]}),
+    ],
+)
+def test_what_a_clock_measured_counts_as_equal_within_its_tolerance(
+    study: StudyRecord, extras: tuple[float, ...], sizes: tuple[int, ...], front: dict[str, list[int]]
+) -> None:
+    trials = tuple(
+        replace(study.trials[0], number=n, value=0.9 - n / 100, size=Size(size, 1, 1), extras={"latency_ms": taken})
+        for n, (taken, size) in enumerate(zip(extras, sizes, strict=True))
+    )
+    rows = figure.rows(replace(study, trials=trials))
+    assert rows is not None
+    drawn = {plane.label: [plane.numbers[place] for place in plane.front] for plane in rows.planes}
+    assert {label: drawn[label] for label in front} == front
 
 
 def test_the_knee_bends_most() -> None:
