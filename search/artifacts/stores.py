@@ -159,9 +159,11 @@ class Folder(ArtifactStore):
         """Return the path of ``name``.
 
         Raises:
-            UserError: it would be outside of the folder.
+            UserError: it would be outside of the folder, or no path can be.
         """
         path = self.root / checked(name)
+        if "\0" in str(path):  # of an address in the store
+            raise UserError(f"expected a folder, got {str(self.root)!r}, which no path can be")
         if not path.resolve().is_relative_to(self.root.resolve()):
             raise UserError(f"the artifact name {name!r} leads out of {self.root}; expected one below it")
         return path
@@ -306,7 +308,7 @@ def is_place(artifact_store: ArtifactStore, key: str) -> bool:
         return False
     try:
         return artifact_store.get(_mark(key)) == key.encode()
-    except TrialError:
+    except (TrialError, UserError):
         return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,4 +41,7 @@ def command(
         except typer.Abort:
             raise UserError("nothing was deleted; --yes deletes without asking") from None
     delete_study(name, storage=storage_url(storage), artifacts=artifacts, keep_artifacts=keep_artifacts)
-    console().print(f"{name} is deleted")
+    folder = Path("runs") / name
+    left = sorted(path.name for path in folder.iterdir()) if folder.is_dir() and not keep_artifacts else []
+    still = f"; {folder} still holds {', '.join(left)}" if left else ""
+    console().print(f"{name} is deleted{still}")

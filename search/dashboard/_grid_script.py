@@ -36,10 +36,10 @@ SCRIPT = """
   const href = params => params.context.study + '/trial/' + params.data.trial;
   window.dashAgGridComponentFunctions = {
     // Until its rows have come, a place in the table has no data.
-    Trial: params => params.data && element('a', {href: href(params), tabIndex: -1, onClick: event => {
+    Trial: params => params.value != null && element('a', {href: href(params), tabIndex: -1, onClick: event => {
       if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); go(href(params)); }
     }}, String(params.value)),
-    State: params => params.data && element('span', {className: 'chips'},
+    State: params => params.value && element('span', {className: 'chips'},
       element('span', {className: 'chip ' + params.value}, params.value),
       ...params.data.marks.map(mark => element('span', {className: 'chip mark-' + mark.split(' ')[0], key: mark}, mark))),
     Strip: params => {
@@ -55,6 +55,7 @@ SCRIPT = """
   window.dashAgGridFunctions = {
     shownText: params => params.data?.text[params.colDef.field] ?? params.value ?? '',
     openTrial: params => { if (params.event.key === 'Enter' && params.column.getColId() === 'trial') go(href(params)); },
+    isTrial: node => node.data?.trial != null,
     rowsCame: params => tickChosen(params.api),
   };
   let real = null, loading = null;

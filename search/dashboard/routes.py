@@ -182,7 +182,8 @@ class Pages:
         if brushed:
             inside = set(self.brushed(address, brushed))
             rows = [row for row in rows if row["trial"] in inside]
-        return grid_request.answer(rows, asked, search)
+        found = grid_request.answer(rows, asked, search)
+        return found if found["rowCount"] else {"rowData": [trials_table.NOTHING], "rowCount": 1}
 
     def brushed(self, address: Address, points: list[tuple[int, float]]) -> list[int]:
         """Return the trials that go through all ``points`` that were brushed in the parallel coordinates."""

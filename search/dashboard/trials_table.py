@@ -25,6 +25,8 @@ _BLOCK = 100
 _ROW, _HEADER = 38, 48
 """Heights in pixels."""
 _NUMBER = {"type": "rightAligned", "filter": "agNumberColumnFilter"}
+NOTHING = {"id": "none", "words": "No trial is like this.", "text": {}}
+"""The row of a table without any: of an answer that has none, the component does not recover."""
 _HIDDEN = ("rank", "best_epoch", "trained", "worker", "started", "found_by")
 
 
@@ -141,7 +143,12 @@ def table(study: StudyRecord, picked: Collection[int]) -> html.Div:
     choices = [{"label": one["headerName"], "value": one["field"]} for one in defined if one["field"] != "trial"]
     options: dict[str, Any] = {
         "theme": {"function": THEME},
-        "rowSelection": {"mode": "multiRow", "headerCheckbox": False, "enableClickSelection": False},
+        "rowSelection": {
+            "mode": "multiRow",
+            "headerCheckbox": False,
+            "enableClickSelection": False,
+            "isRowSelectable": {"function": "isTrial(params)"},
+        },
         "selectionColumnDef": {"pinned": "left", "width": 46, "resizable": False, "suppressHeaderMenuButton": True},
         "context": {"study": components.study_path(study.name)},
         "cacheBlockSize": _BLOCK,

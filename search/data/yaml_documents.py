@@ -13,6 +13,8 @@ MOST = 100_000
 """Most values in a document, its aliases expanded."""
 DEEPEST = 100
 """Deepest nesting of lists and mappings."""
+_NO_VALUE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""Of numbers of thousands of digits, dates that do not exist, ``!!bool maybe``, ``!!timestamp soon``."""
 
 
 def parse(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> tuple[Any, yaml.Node | None]:
@@ -30,15 +32,14 @@ def parse(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> tuple[A
             return None, None
         _expanded(node, {}, 1)
         return reader.construct_document(node), node
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # Numbers of thousands of digits, dates that do not exist, `!!bool maybe`, `!!timestamp soon`.
+    except _NO_VALUE as error:
         raise yaml.YAMLError(f"a value cannot be read: {error}") from error
     finally:
         reader.dispose()
 
 
 class _Bounded:
-    """Stops composing a document at ``DEEPEST``, before all of it has been scanned."""
+    """Stops composing a document at ``DEEPEST``, before all of it has been scanned; says where a value is none."""
 
     _depth = 0
 
@@ -49,6 +50,14 @@ class _Bounded:
         node = super().compose_node(parent, index)  # type: ignore[misc]  # of yaml.composer.Composer
         self._depth -= 1
         return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)  # type: ignore[misc]  # of yaml.constructor
+        except _NO_VALUE as error:
+            reason = str(error).split(";")[0]
+            mark = node.start_mark
+            raise yaml.MarkedYAMLError(problem=f"a value cannot be read: {reason}", problem_mark=mark) from error
 
 
 def load(text: str) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from search.artifacts.stores import ArtifactStore, claim_place, is_place, open_artifact_store
-from search.errors import NotFoundError, TrialError
+from search.errors import NotFoundError, TrialError, UserError
 from search.lifecycle.artifact_places import default_place
 from search.sampling.s3_bucket import S3Bucket
 from search.store import checkpoint_owners, reading
@@ -89,9 +90,10 @@ def weights_words(engine: Engine, study: str, name: str) -> tuple[str, bool]:
         return f"{name}, in no place that the store knows", False
     address, key = stored
     for one in (str(default_place(study)), address):
-        store = open_artifact_store(one, S3Bucket)
-        if is_place(store, key):
-            break
+        with suppress(UserError):  # whoever shares the store can write any address into it
+            store = open_artifact_store(one, S3Bucket)
+            if is_place(store, key):
+                break
     else:
         return f"{name}, in {address}, which cannot be reached from here or is gone", False
     where = f"{store.address}/{name}" if "://" in store.address else str(Path(store.address) / name)

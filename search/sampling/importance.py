@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, Literal
@@ -37,7 +38,8 @@ def importances(
     PED-ANOVA (https://arxiv.org/abs/2304.10255) or fANOVA (https://proceedings.mlr.press/v32/hutter14.html)
     over the complete and the pruned trials: being pruned is a bad result too. A parameter that only some trials
     have is weighted by their share; otherwise three trials with an L2 strength could outweigh everything else.
-    Empty if there are fewer than four trials, or no spread in their values.
+    Empty if there are fewer than four trials, or no spread in their values, or one that no
+    number holds.
     """
     return next(of_draws(trials, [range(len(trials))], maximize=maximize, evaluator=evaluator))
 
@@ -84,7 +86,9 @@ class _Given(optuna.Study):
 
 
 def _judged(done: list[FrozenTrial], *, maximize: bool, evaluator: Literal["ped_anova", "fanova"]) -> dict[str, float]:
-    if len(done) < 4 or len({trial.value for trial in done}) < 2:
+    values = [trial.value or 0.0 for trial in done]
+    spread = max(values, default=0.0) - min(values, default=0.0)
+    if len(done) < 4 or not spread or not math.isfinite(spread * spread * len(done)):  # what a variance sums up
         return {}
     from optuna import importance  # noqa: PLC0415  # loads scikit-learn, a second that training can do without
 

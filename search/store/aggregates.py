@@ -24,7 +24,7 @@ from search.store.reading import (
     study_row,
     trial_record,
 )
-from search.store.stored_json import extras_of
+from search.store.stored_json import extras_of, numbers_of
 from search.store.tables import EpochRow, StudyRow, TrialRow, restored
 
 _CHUNK = 400
@@ -261,6 +261,6 @@ def _outlined(row: Any) -> TrialRecord:
         size=size,
         failure=failure_of(row.failure_kind, row.failure_message),
         extras=extras_of(_plain(row.extras)),
-        objectives=dict(_plain(row.objectives)),
-        constraints=_plain(row.constraints),
+        objectives=numbers_of(_plain(row.objectives)),
+        constraints=numbers_of(_plain(row.constraints)),
     )

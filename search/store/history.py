@@ -17,7 +17,7 @@ from search.records.dataset_similarity import distance, traits_of
 from search.records.study import Json, PastTrial, Rejected, TrialState
 from search.store.connection import reading, retried
 from search.store.reading import ranked, study_record
-from search.store.stored_json import extras_of
+from search.store.stored_json import extras_of, numbers_of
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
 _COLUMNS = (
@@ -148,8 +148,8 @@ def _past(row: Any, epochs: Sequence[tuple[float, float]]) -> PastTrial:
         failure_kind=row.failure_kind or "",
         cost=extras.get("cost", {}),
         known=extras.get("known", {}),
-        objectives=row.objectives or {},
-        constraints=row.constraints or {},
+        objectives=numbers_of(row.objectives),
+        constraints=numbers_of(row.constraints),
         rejected=tuple(Rejected(**one) for one in extras.get("rejected", ())),
         marks=extras.get("marks", {}),
     )

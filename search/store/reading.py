@@ -379,6 +379,8 @@ def optuna_trials(engine: Engine, name: str) -> dict[int, OptunaTrial]:
             select(*columns).where(TrialRow.study_id == study.id, TrialRow.optuna_number.is_not(None))
         ).all()
     return {
-        row.optuna_number: OptunaTrial(TrialState(row.state), row.value, row.objectives or {}, row.constraints or {})
+        row.optuna_number: OptunaTrial(
+            TrialState(row.state), row.value, numbers_of(row.objectives), numbers_of(row.constraints)
+        )
         for row in rows
     }

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import pytest
 
 from search.artifacts import stores as artifacts
-from search.artifacts.stores import ArtifactStore, Bucket, Folder, open_artifact_store
+from search.artifacts.stores import ArtifactStore, Bucket, Folder, claim_place, is_place, open_artifact_store
 from search.errors import TrialError, UserError
 
 
@@ -67,6 +67,13 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "kept" / "link").symlink_to(tmp_path)
     with pytest.raises(UserError, match="leads out of"):
         Folder(tmp_path / "kept").put("link/x", b"")
+
+
+def test_an_address_that_no_path_can_be_is_nobodys_place() -> None:
+    place = Folder(Path("/tmp/a\0b"))
+    assert not is_place(place, "a" * 32)
+    with pytest.raises(UserError, match=r"expected a folder, got '/tmp/a\\x00b'"):
+        claim_place(place, "a" * 32)
 
 
 def test_one_trials_checkpoints_go_and_its_neighbours_stay(artifact_store: ArtifactStore) -> None:

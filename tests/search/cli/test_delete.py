@@ -16,6 +16,7 @@ def test_everything_of_a_study_is_deleted_and_nothing_else(here: Path, ftsearch:
     done = ftsearch("delete", "colours", "--yes")
     assert (done.code, "colours is deleted" in done.out) == (0, True), done.err
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert "runs/colours still holds notes.txt" in done.out
     assert "No studies yet" in ftsearch("status").out
     import optuna
 

@@ -108,7 +108,11 @@ def test_the_table_is_sorted_searched_and_its_columns_are_picked(page: Any, show
         "() => { const found = [...document.querySelectorAll('#trials [col-id=words].ag-cell')]; return found.length &&"
         " found.every(cell => cell.textContent.includes('adamw') && cell.textContent.includes('1')); }"
     )
+    page.get_by_label("Search").fill("none has this")
+    page.get_by_text("No trial is like this.").wait_for()
+    page.wait_for_function("() => dash_ag_grid.getApi('trials').getDisplayedRowCount() === 1")
     page.get_by_label("Search").fill("")
+    page.locator("#trials .ag-row a").first.wait_for()
 
     page.get_by_text("Columns", exact=True).click()
     page.get_by_label("optimizer", exact=True).check()

@@ -8,6 +8,7 @@ import pytest
 from search.api import load_study, open_artifacts
 from search.errors import UserError
 from search.lifecycle import repair
+from search.store import checkpoint_owners
 from search.store.opening import opened
 
 
@@ -46,3 +47,12 @@ def test_weights_are_named_where_they_are(url: str, tmp_path: Path) -> None:
         assert Path(words).is_file()
         words, is_there = repair.weights_words(engine, "colours", "trial-00000-gone.safetensors")
         assert (is_there, words.endswith("trial-00000-gone.safetensors is gone")) == (False, True)
+
+
+@pytest.mark.parametrize("address", ["file:///elsewhere", "/a\0b", "s3://"])
+def test_weights_are_nowhere_if_their_address_means_nothing(url: str, address: str) -> None:
+    with opened(url) as engine:
+        checkpoint_owners.move(engine, "colours", address, "a" * 32)
+        words, is_there = repair.weights_words(engine, "colours", "trial-00000-gone.safetensors")
+    assert not is_there
+    assert words.endswith("which cannot be reached from here or is gone")

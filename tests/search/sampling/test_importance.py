@@ -67,6 +67,16 @@ def test_what_never_varied_has_decided_nothing(evaluator: str) -> None:
     assert importances(records, evaluator=evaluator) == {"moves": 1.0}  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("evaluator", ["ped_anova", "fanova"])
+def test_values_whose_variance_no_number_holds_decide_nothing(evaluator: str) -> None:
+    wide = distribution_to_json(FloatDistribution(0.0, 1.0))
+    records = [
+        TrialRecord(number, TrialState.COMPLETE, value, {"moves": number / 4}, {"moves": wide})
+        for number, value in enumerate((1e308, -1e308, 0.5, 0.2))
+    ]
+    assert importances(records, evaluator=evaluator) == {}  # type: ignore[arg-type]
+
+
 def test_a_draw_is_judged_as_its_trials_alone_would_be() -> None:
     """A bootstrap draws a trial several times; each of them counts."""
     wide = distribution_to_json(FloatDistribution(0.0, 1.0))

@@ -33,6 +33,13 @@ def test_what_is_not_yaml_says_where() -> None:
     assert caught.value.line == 3
 
 
+@pytest.mark.parametrize("value", ["9" * 5000, "2024-13-45", "!!bool maybe"])
+def test_a_value_that_is_none_is_reported_at_its_line(value: str) -> None:
+    with pytest.raises(yaml_lines.NotYamlError, match=r"a value cannot be read: [^;]*$") as caught:
+        yaml_lines.load(f"a: 1\nb:\n  - c: 1\n    d: {value}\n")
+    assert caught.value.line == 4
+
+
 def test_off_and_no_are_words_and_true_is_none() -> None:
     data, _ = yaml_lines.load("{a: off, b: no, c: on, d: yes, e: true, f: False}")
     assert data == {"a": "off", "b": "no", "c": "on", "d": "yes", "e": True, "f": False}

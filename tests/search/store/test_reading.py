@@ -8,9 +8,10 @@ import sqlalchemy
 from search.errors import DatabaseError, NotFoundError
 from search.records.plain_text import LONGEST_LINE
 from search.records.study import EpochRecord, StudyRecord, TrialState
-from search.store import leases, reading, writing
+from search.store import aggregates, leases, reading, writing
 from search.store.connection import Engine
-from search.store.tables import StudyRow
+from search.store.history import StudyHistory
+from search.store.tables import StudyRow, TrialRow
 
 
 @pytest.fixture
@@ -162,6 +163,21 @@ def test_so_is_a_number_of_a_study_that_is_none(filled: Engine, change: str) -> 
     with filled.begin() as connection:
         connection.execute(sqlalchemy.text(f"UPDATE {change}"))
     for read in (lambda: reading.progress(filled, "s"), lambda: reading.list_studies(filled)):
+        with pytest.raises(DatabaseError, match="cannot be read"):
+            read()
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("column", ["objectives", "constraints"])
+def test_so_is_a_quantity_that_is_no_number_however_trials_are_read(filled: Engine, column: str) -> None:
+    with filled.begin() as connection:
+        values = {"optuna_number": 0, column: {"flops": "x"}}
+        connection.execute(sqlalchemy.update(TrialRow).values(values))
+    for read in (
+        lambda: reading.optuna_trials(filled, "s"),
+        lambda: aggregates.outline(filled, "s"),
+        lambda: StudyHistory(filled, "s", "accuracy").refresh(),
+    ):
         with pytest.raises(DatabaseError, match="cannot be read"):
             read()
 
