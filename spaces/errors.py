@@ -46,3 +46,8 @@ class CandidateError(SpaceError):
 
 class RangeError(SpaceError):
     """A range is empty, reversed or beyond what the decision can do."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of a library's message that says anything; without one, the kind of error."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

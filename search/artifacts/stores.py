@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, Protocol
 
 from search.artifacts import partial_files
 from search.errors import TrialError, UserError
+from spaces.errors import first_line
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _CHECKPOINT = re.compile(r"[a-z]+-[0-9]{5,}-[0-9a-f]{16}\.safetensors")
@@ -215,7 +216,7 @@ class Bucket(ArtifactStore):
         try:
             keys = [key.removeprefix(root) for key in self.objects.names(root)]
         except Exception as error:  # as in _try
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise TrialError(f"cannot list the checkpoints in {self.address}: {reason}", "disk") from error
         return tuple(sorted(name for name in keys if _NAME.fullmatch(name)))
 
@@ -229,7 +230,7 @@ class Bucket(ArtifactStore):
             return act(key)
         except Exception as error:
             # Every object store has its own errors, none of them this program's.
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = first_line(error)
             raise TrialError(
                 f"cannot {verb} the checkpoint {self.scheme}://{self.name}/{key}: {reason}", "disk"
             ) from error

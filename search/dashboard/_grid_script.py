@@ -86,10 +86,17 @@ SCRIPT = """
   };
   const seeing = new IntersectionObserver(
     entries => entries.filter(entry => entry.isIntersecting).forEach(entry => see(entry.target)), {rootMargin: '300px'});
-  new MutationObserver(() => document.querySelectorAll('.one[data-figure]:not([data-watched])').forEach(figure => {
-    figure.dataset.watched = '';
-    seeing.observe(figure);
-  })).observe(document.documentElement, {childList: true, subtree: true});
+  new MutationObserver(() => {
+    document.querySelectorAll('.one[data-figure]:not([data-watched])').forEach(figure => {
+      figure.dataset.watched = '';
+      seeing.observe(figure);
+    });
+    // Dash lets an input that readers of the screen cannot see take the focus for the button beside it.
+    document.querySelectorAll(".dash-dropdown-focus-target[tabindex='0']").forEach(input => {
+      input.tabIndex = -1;
+      input.nextElementSibling.tabIndex = 0;
+    });
+  }).observe(document.documentElement, {childList: true, subtree: true});
   window.ftsearch = {
     grid: act => load().then(() => window.dash_ag_grid.getApiAsync('trials')).then(act).catch(() => {}),
     tick: numbers => {

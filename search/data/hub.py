@@ -16,6 +16,7 @@ from search.data.tabular import Row
 from search.data.text_tables import Table, plain_text
 from search.data.texts import TextOptions
 from search.errors import DataError
+from spaces.errors import first_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ def _opened(options: HubOptions, base: Path) -> Any:
         where = str(folder) if folder.is_dir() else options.dataset
         return library.load_dataset(where, options.config, revision=options.revision)
     except Exception as error:  # the library and its dependencies have no single error type for all of this
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise DataError(
             f"cannot open the data set {options.dataset!r}: {reason}; expected a name on Hugging Face's hub or a "
             f"folder (relative ones start at {base})"

@@ -23,6 +23,7 @@ from torch import Tensor
 from search.errors import FinetuneError
 from search.model.formats import model_format
 from search.model.formats._base import example_of
+from spaces.errors import first_line
 from spaces.networks.inference import InferenceNetwork
 
 FORMAT = "onnx"
@@ -135,8 +136,7 @@ def _refused(what: str) -> Iterator[None]:
             warnings.simplefilter("ignore")  # of the runtime's own insides
             yield
     except Exception as error:  # it has classes of its own for its errors, and raises all of Python's
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise NotQuantisableError(f"{what}: {lines[0] if lines else type(error).__name__}") from error
+        raise NotQuantisableError(f"{what}: {first_line(error)}") from error
 
 
 @contextmanager

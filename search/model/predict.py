@@ -26,6 +26,7 @@ from search.tasks._prediction import Prediction, PredictOptions, ScoredLabel
 from search.training.precision import device_of
 from spaces.backbones._base import Pretrained, weightless
 from spaces.candidate import Candidate
+from spaces.errors import first_line
 from spaces.networks import branches
 from spaces.networks.inference import InferenceNetwork, blank, outline, rebuild
 
@@ -202,7 +203,7 @@ def network_in(folder: Path, facts: ModelFacts, candidate: Candidate, state: Map
     try:
         return make(blank(candidate, facts.base_size))
     except (MemoryError, RuntimeError) as error:  # what a candidate of others asks for may not fit into memory
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UserError(f"{folder}: its network cannot be built here: {reason}") from error
 
 
@@ -218,7 +219,7 @@ def _as_expected(model: Model) -> Iterator[None]:
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         if model.format == "safetensors":  # its network is the task's own
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UserError(
             f"the {model.format} file does not give what the task {model.facts.task} gives ({reason}); export the "
             "model again"
@@ -302,7 +303,7 @@ def _outputs(model: Model, batch: Tensor) -> Any:
     except torch.OutOfMemoryError:
         raise
     except (IndexError, RuntimeError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UserError(
             f"the network cannot take inputs of shape {tuple(batch.shape[1:])} ({reason}); export the model again"
         ) from error

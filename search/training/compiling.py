@@ -21,6 +21,7 @@ from torch import nn
 from search.records.study import Json
 from search.training.epoch import Forward, Inputs
 from search.training.out_of_memory import is_out_of_memory
+from spaces.errors import first_line
 
 logger = logging.getLogger(__name__)
 Mode = Literal["off", "auto", "graphs", "always"]
@@ -89,7 +90,7 @@ class Compiled:
             return self._give_up(error)(network, inputs)
 
     def _give_up(self, error: Exception) -> Forward:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         logger.warning("torch.compile: going on without it: %s", reason)
         self.facts |= {"used": False, "why": f"cannot be compiled: {reason}"}
         self._run, self._state = None, "settled"

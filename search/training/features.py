@@ -211,6 +211,12 @@ class FrozenLoader:
             targets = batches.targets(chosen, number)
             yield (taken, targets) if isinstance(taken, Maps) else mixed(taken, targets)
 
+    def some(self, count: int) -> Iterator[Batch]:
+        """Yield ``count`` samples as the first epoch views them, but unmixed: the prefix has run on them."""
+        features = self._features(1)
+        for chosen in torch.split(torch.cat(self.batches.order(1))[:count], self.batches.batch_size):
+            yield self._taken(features, chosen, 1), self.batches.targets(chosen, 1)
+
     def _taken(self, features: Sequence[KeptFeatures] | None, chosen: Tensor, number: int) -> Tensor | Maps:
         """Return the prefix's output for the inputs ``chosen``, from ``features`` unless these are not kept."""
         batches = self.batches

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from spaces.backbones import _weights as files
 from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
-from spaces.errors import BackboneError, ProbeError, WeightsError
+from spaces.errors import BackboneError, ProbeError, WeightsError, first_line
 
 _LITE = {
     "tf_efficientnet_lite0": "efficientnet-lite0-57934424.pth",
@@ -72,7 +72,7 @@ class TimmBackbone(Backbone):
                     )  # timm's constructors warn about things that matter only to their authors
                     network: nn.Module = _timm().create_model(self._model, pretrained=False, **options)
             except (TypeError, AssertionError, ValueError, RuntimeError, ZeroDivisionError) as error:
-                reasons.append((str(error).splitlines() or [type(error).__name__])[0])
+                reasons.append(first_line(error))
             else:
                 return network
         size = "x".join(map(str, input_size))

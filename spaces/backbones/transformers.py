@@ -24,7 +24,7 @@ from torch import nn
 from spaces.backbones import _weights as files
 from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
 from spaces.backbones._state_dicts import check_numbers
-from spaces.errors import BackboneError, WeightsError
+from spaces.errors import BackboneError, WeightsError, first_line
 
 _OF_IMAGES = ("image_size", "num_channels", "vision_config")
 """Entries of a ``config.json``, one of which describes a model that reads images."""
@@ -129,7 +129,7 @@ class TransformersBackbone(Backbone):
                     **_without_pooler(config),
                 )
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-            raise WeightsError(f"cannot read weights from {path}: {str(error).splitlines()[0]}") from error
+            raise WeightsError(f"cannot read weights from {path}: {first_line(error)}") from error
         if missing := sorted(notes["missing_keys"]):
             raise WeightsError(
                 f"the weights in {path} are of another network than {type(network).__name__}: "
@@ -161,7 +161,7 @@ class TransformersBackbone(Backbone):
                     **options,
                 )
         except Exception as error:  # damaged files make the library's parsers raise anything
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = first_line(error)
             raise BackboneError(
                 f"{self.name} has no tokenizer that can be read ({reason}); put its tokenizer.json beside config.json"
             ) from error

@@ -21,7 +21,7 @@ from spaces.chains.chain import Chain, Unit
 from spaces.chains.patches import patch_grid_of
 from spaces.chains.signature import Remembered, signature
 from spaces.chains.tracing import is_residual
-from spaces.errors import ProbeError, SurgeryError
+from spaces.errors import ProbeError, SurgeryError, first_line
 
 Shape = tuple[int, ...]
 # A shape that does not fit is a result here, not a fault: torch would log each with its traceback.
@@ -101,7 +101,7 @@ def run(module: nn.Module, in_shape: Shape) -> _Run:
     try:
         output, flops = _passed(module, in_shape)
     except Exception as error:  # a network may refuse a size in any way; the reason is passed on
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise ProbeError(f"an input of shape {in_shape} does not run: {reason}") from error
     finally:
         module.train(mode)
@@ -147,7 +147,7 @@ def run_head(head: nn.Module, shapes: Sequence[Shape]) -> int:
             given = tuple(_input(head, shape, fake) for shape in shapes)
             getattr(head, "counted", head)(given if is_tapped(head) else given[-1])
     except Exception as error:  # a head may refuse a shape in any way; the reason is passed on
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise ProbeError(f"the head does not run on {', '.join(map(str, shapes))}: {reason}") from error
     finally:
         head.train(mode)

@@ -15,7 +15,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-from spaces.errors import ChainError
+from spaces.errors import ChainError, first_line
 
 M = TypeVar("M", bound=nn.Module)
 OF_A_GRAPH = frozenset({"_graph", "_code", "_lineno_map", "_prologue_start", "_tracer_cls", "_tracer_extras"})
@@ -146,7 +146,7 @@ def _traced(network: nn.Module, opaque: Opaque, tracer: Callable[[nn.Module, Opa
             return current.trace(network, _defaults(network))
         except Exception as error:  # tracing runs the network's own code, which may fail in any way
             if current.failed is None or type(current.failed) in opaque.modules:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                reason = first_line(error)
                 name = type(network).__name__
                 message = f"{name} cannot be traced by torch.fx ({reason}); it needs a file in spaces/families"
                 raise ChainError(message) from error

@@ -21,7 +21,7 @@ from spaces.chains import probe
 from spaces.chains.chain import Chain, Unit
 from spaces.chains.patches import PREFIX_TOKENS
 from spaces.chains.segments import is_norm_layer
-from spaces.errors import ChainError, ProbeError
+from spaces.errors import ChainError, ProbeError, first_line
 from spaces.families import _listed
 from spaces.families._base import Family
 from spaces.families._listed import lacks
@@ -165,7 +165,7 @@ def _recorded(network: nn.Module, images: Tensor, options: Mapping[str, bool]) -
             network(images, **options)
         except Exception as error:  # a network of unknown kind may fail in any way
             size = "x".join(str(side) for side in images.shape[-2:])
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise ProbeError(f"{type(network).__name__} does not run on images of {size} pixels: {reason}") from error
     (whole,) = root.inside
     return whole
@@ -293,7 +293,7 @@ def _check_equal(network: nn.Module, chain: Chain, options: Mapping[str, bool]) 
         try:
             found = chain.forward(images)
         except Exception as error:  # a network of unknown kind may fail in any way
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise lacks(network, f"modules that run one by one: {reason}") from error
     expected: Any = getattr(output, "last_hidden_state", first_tensor(output))
     if found.shape != expected.shape or not (found - expected).abs().max() <= 1e-3 * expected.abs().max():

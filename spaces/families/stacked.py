@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 
 from spaces.chains.chain import Chain
 from spaces.chains.segments import is_norm_layer
+from spaces.errors import first_line
 from spaces.families import _listed
 from spaces.families._base import Family
 from spaces.families._listed import lacks
@@ -224,7 +225,7 @@ def _check_equal(network: nn.Module, chain: Chain) -> None:
             expected = network.eval()(ids.where(real > 0, max(padding, 0)), attention_mask=real).last_hidden_state
             found = chain.train(False).forward(ids.where(real > 0, padding))[..., :-1]
     except Exception as error:  # a network of unknown kind may fail in any way
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise lacks(network, f"layers that run one by one: {reason}") from error
     finally:
         for module, mode in modes:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spaces.chains.chain import POOL, Chain
 from spaces.chains.patches import PREFIX_TOKENS, ROWS_FROM
 from spaces.chains.tracing import Opaque
-from spaces.errors import WeightsError
+from spaces.errors import WeightsError, first_line
 from spaces.families import _listed
 from spaces.families._base import Family, Grid, Layout, Positions
 from spaces.surgery.edits import mirror, replace_submodule
@@ -57,7 +57,7 @@ class Timm(Family):
                     name: value for name, value in convert(dict(state), network).items() if isinstance(value, Tensor)
                 }
             except (KeyError, RuntimeError, AttributeError, IndexError, ValueError, AssertionError) as error:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                reason = first_line(error)
                 raise WeightsError(
                     f"the weights are of another network than {type(network).__name__}: {reason}"
                 ) from error

@@ -28,8 +28,13 @@ _NAME = re.compile(r"branches\.(\d+)\.(.+)", re.DOTALL)
 
 
 def count_for(network: Network, most: int) -> int:
-    """Return how many branches ``network`` may have, ``most`` at most, for ``MOST_FLOPS`` times its operations."""
+    """Return how many branches ``network`` may have, ``most`` at most, for ``MOST_FLOPS`` times its operations.
+
+    One if nothing is frozen: they would share nothing.
+    """
     learnt, total = _macs(network)
+    if not network.prefix_units:
+        return 1
     return max(min(most, MOST, int((MOST_FLOPS - 1) * total / max(learnt, 1)) + 1), 1)
 
 

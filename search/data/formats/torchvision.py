@@ -20,6 +20,7 @@ from search.data.images import StoredImage
 from search.data.sample import Dataset, Split
 from search.data.split_options import SplitOptions
 from search.errors import DataError
+from spaces.errors import first_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def _open(kind: Callable[..., Any], root: Path, options: Options, arguments: dic
     try:
         return kind(**arguments, **extra)
     except (RuntimeError, OSError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         hint = "" if options.download else "; set `data.download: true` or put it there"
         raise DataError(f"cannot open torchvision's {options.dataset} in {root}: {reason}{hint}") from error
 

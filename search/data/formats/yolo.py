@@ -21,6 +21,7 @@ from search.data.split_names import SPLITS, split_of
 from search.data.split_options import SplitOptions
 from search.data.tabular import lines_of
 from search.errors import DataError
+from spaces.errors import first_line
 
 _BESIDE = (".txt", ".cache", ".yaml", ".yml", ".names", ".labels", ".data")
 """Files of the data set besides its images."""
@@ -105,7 +106,7 @@ def _from_yaml(file: Path) -> _Described:
     try:
         data: Any = yaml_documents.load(file.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{file}: not YAML: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{file}: not YAML: {first_line(error)}") from error
     if not isinstance(data, dict) or not data.get("train"):
         raise DataError(f"{file}: needs `train:` with a folder of images, and `names:` with the classes")
     names = data.get("names", ())

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from search.errors import RunError
+from spaces.errors import first_line
 
 Rebuild = Callable[[Mapping[str, Tensor]], nn.Module]
 """Rebuilds the network around named weights."""
@@ -116,9 +117,8 @@ def refused(name: str) -> Iterator[None]:
             yield
     except Exception as error:  # exporters run the network's code, which may fail in any way
         cause = error.__cause__ or error  # exporters tell their own steps first
-        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-        reason = lines[0] if lines else type(cause).__name__
-        raise RunError(f"this network cannot be written as {name}: {reason}; leave that format out") from error
+        reason = f"this network cannot be written as {name}: {first_line(cause)}; leave that format out"
+        raise RunError(reason) from error
 
 
 def example_of(inputs: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from search.errors import UserError
 from search.model.formats._base import PLAIN, ModelFormat, Rebuild, Signature, refused
+from spaces.errors import first_line
 
 _INPUT = "inputs"
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -83,7 +84,7 @@ class OnnxModule(nn.Module):
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime has a class of its own for each of its error codes
-            raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}; export the model again") from error
+            raise UserError(f"cannot read {path}: {first_line(error)}; export the model again") from error
 
     def forward(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return the output for ``inputs``; several as a tuple.
@@ -94,7 +95,7 @@ class OnnxModule(nn.Module):
         try:
             arrays = self._session.run(None, {_INPUT: inputs.detach().cpu().contiguous().numpy()})
         except Exception as error:  # as on opening
-            raise UserError(f"cannot run {self._path}: {str(error).splitlines()[0]}") from error
+            raise UserError(f"cannot run {self._path}: {first_line(error)}") from error
         outputs = tuple(torch.from_numpy(output) for output in arrays)
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -111,7 +112,7 @@ def _check_external_data(path: Path) -> None:
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's, the reader's and the system's own kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UserError(f"cannot read {path}: {reason}; export the model again") from error
     folder = path.parent.resolve()
     for tensor in _messages(model, onnx.TensorProto):

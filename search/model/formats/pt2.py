@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from search.errors import UserError
 from search.model.formats._base import PLAIN, ModelFormat, Rebuild, Signature, refused, torch_snippet
+from spaces.errors import first_line
 
 
 class Pt2(ModelFormat):
@@ -32,7 +33,7 @@ class Pt2(ModelFormat):
         try:
             network: nn.Module = torch.export.load(path).module()
         except Exception as error:  # the reader of archives has errors of many kinds
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise UserError(f"cannot read {path}: {reason}; export the model again") from error
         return network
 

@@ -80,8 +80,9 @@ SAID = """wide => getComputedStyle(wide, '::before').content.includes('scroll si
   === wide.scrollWidth > wide.clientWidth"""
 
 
-def test_the_ranking_is_cards_on_a_phone(opened: Callable[[int], Any]) -> None:
+def test_the_ranking_is_cards_on_a_phone(opened: Callable[[int], Any], axe: Callable[..., Any]) -> None:
     page = opened(390)
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in axe(page, "light")] == []
     ranking = page.locator(".cards").first
     assert ranking.evaluate("table => table.scrollWidth <= table.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

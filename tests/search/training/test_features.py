@@ -191,6 +191,17 @@ def test_training_on_all_samples_finds_what_trials_have_kept(runtime: StudyRunti
         torch.testing.assert_close(kept, network.prefix(images), rtol=1e-4, atol=1e-5)
 
 
+def test_some_samples_are_unmixed_and_as_the_first_epoch_views_them(runtime: StudyRuntime) -> None:
+    candidate = frozen(runtime, 4)
+    network = runtime.build(candidate, 0)
+    train = runtime.plan(candidate, 5, lambda _: Verdict.CONTINUE, lambda: False, None, network).train
+    whole = torch.cat([inputs for _, inputs in train.batches.every(1, 8)])  # type: ignore[attr-defined]
+    chosen = torch.cat(train.batches.order(1))[:10]  # type: ignore[attr-defined]
+    kept, labels = zip(*train.some(10), strict=True)  # type: ignore[attr-defined]
+    torch.testing.assert_close(torch.cat(kept), network.prefix(whole[chosen]), rtol=1e-4, atol=1e-5)
+    assert torch.equal(torch.cat(labels), train.batches.targets(chosen, 1))  # type: ignore[attr-defined]
+
+
 def test_a_deeper_prefix_starts_from_a_shallower_one(runtime: StudyRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
     run(runtime, frozen(runtime, 4))
     starts: list[int] = []
