@@ -70,13 +70,10 @@ def _keys_of(fault: ErrorDetails, raw: Json) -> tuple[str, ...]:
     keys: list[str] = []
     here = raw
     for part in loc[:-1] if is_missing else loc:
-        if isinstance(here, dict) and part in here:
+        known = range(len(here)) if isinstance(here, list) else here if isinstance(here, dict) else ()
+        if part in known:
+            keys.append(str(part))
             here = here[part]
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
-            here = here[part]
-        else:
-            continue
-        keys.append(str(part))
     return (*keys, str(loc[-1])) if is_missing and isinstance(here, dict) else tuple(keys)
 
 
