@@ -23,10 +23,7 @@ def problems(
     ``schema`` is the JSON schema of study files: for unknown keys the nearest one is suggested.
     """
     kinds_of: dict[tuple[str, ...], list[str]] = {}
-    found = [(_keys_of(fault, raw), fault) for fault in error.errors(include_url=False)]
-    # Of a value that may be of several kinds the one meant is the one whose parts were looked at.
-    entered = {loc[:depth] for loc, _ in found for depth in range(len(loc))}
-    faults = [(loc, fault) for loc, fault in found if loc not in entered]
+    faults = _faults(error, raw)
     for loc, fault in faults:
         name = ".".join(loc)
         match fault["type"]:
@@ -51,14 +48,27 @@ def problems(
                 key = context["discriminator"].strip("'")
                 yield (*loc, key), f"{name}.{key}: expected one of {context['expected_tags']}, got {context['tag']!r}"
             case _:
-                text = fault["msg"].replace("Input should be", "expected")
-                for theirs, ours in _WORDS.items():
-                    text = text.replace(theirs, ours)
+                text = _expected(fault)
                 # A value that may be of several kinds has an error for each; they become one line, at the last.
                 kinds = kinds_of.setdefault(loc, [])
                 kinds.append(text.removeprefix("expected ") if kinds else text)
                 if len(kinds) == sum(other == loc for other, _ in faults):
                     yield loc, f"{name}: {' or '.join(kinds)}, got {fault['input']!r}"
+
+
+def _faults(error: ValidationError, raw: Json) -> list[tuple[tuple[str, ...], ErrorDetails]]:
+    """Return the faults with their places; of a value that may be of several kinds, those of the kind looked into."""
+    found = [(_keys_of(fault, raw), fault) for fault in error.errors(include_url=False)]
+    entered = {loc[:depth] for loc, _ in found for depth in range(len(loc))}
+    return [(loc, fault) for loc, fault in found if loc not in entered]
+
+
+def _expected(fault: ErrorDetails) -> str:
+    """Return what was expected, in words for users of YAML."""
+    text = fault["msg"].replace("Input should be", "expected")
+    for theirs, ours in _WORDS.items():
+        text = text.replace(theirs, ours)
+    return text
 
 
 def _keys_of(fault: ErrorDetails, raw: Json) -> tuple[str, ...]:
