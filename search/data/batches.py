@@ -16,8 +16,8 @@ from search.data.targets import Geometry, Rows, Targets
 from search.records.study import Json
 
 __all__ = ["Batches", "Views", "gather", "place"]
-_APART = 1 << 31
-"""Difference of the seeds of two parts of a data set; seeds are below it, so that no two parts share one."""
+_APART = 1_000_003
+"""Difference of the seeds of two parts of a data set; odd, as generators use the lower 32 bits of theirs alone."""
 _SHARE = 0.3
 """Share of the device's free memory that images may take."""
 
