@@ -295,3 +295,5 @@ def test_a_soup_interrupted_in_its_second_training_is_the_one_of_an_undisturbed_
     assert facts.words.endswith(", 2 branches")
     assert facts.parameters == sum(one.numel() for one in model.network.parameters())
     assert facts.flops == records[1].flops
+    checks = export_study("colours", formats=("onnx", "pt2"), output="graphs").facts.checks  # each opened and compared
+    assert [check.format for check in checks] == ["onnx", "pt2"]
