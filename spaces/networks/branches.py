@@ -66,6 +66,20 @@ def merged(network: Network, trainings: Sequence[Mapping[str, Tensor]]) -> dict[
     return states[0] | others
 
 
+def _outputs(
+    units: Iterable[nn.Module],
+    head: nn.Module,
+    taps: tuple[int, ...],
+    begin: int,
+    features: Tensor,
+    tapped: tuple[Tensor, ...],
+) -> Tensor:
+    """Return the output of ``head`` behind ``units``, from unit ``begin`` on, for what the units before them gave."""
+    features, own = through(units, features, taps, begin)
+    outputs: Tensor = head((*tapped, *own) if taps else features)
+    return outputs
+
+
 class Branch(nn.Module):
     """Units and head of one training, behind the shared ones."""
 
@@ -79,9 +93,7 @@ class Branch(nn.Module):
 
     def forward(self, features: Tensor, tapped: tuple[Tensor, ...]) -> Tensor:
         """Return the head's output for the output of the shared units, and those of these that the head takes."""
-        features, own = through(self.units, features, self.taps, self.begin)
-        outputs: Tensor = self.head((*tapped, *own) if self.taps else features)
-        return outputs
+        return _outputs(self.units, self.head, self.taps, self.begin, features, tapped)
 
     def named_state(self) -> dict[str, Tensor]:
         """Return the weights as ``InferenceNetwork.named_state`` names them."""
@@ -108,10 +120,8 @@ class BranchedNetwork(InferenceNetwork):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the mean of the branches' outputs for ``inputs`` ``(N, *input_shape)``."""
         carried, tapped = through(self.units[: self.shared], inputs, self.taps, 0)
-        features, own = through(self.units[self.shared :], carried, self.taps, self.shared)
-        outputs = [self.head((*tapped, *own) if self.taps else features)]
-        outputs += [other(carried, tapped) for other in self.others]
-        return torch.stack(outputs).mean(dim=0)
+        first = _outputs(self.units[self.shared :], self.head, self.taps, self.shared, carried, tapped)
+        return torch.stack([first, *(other(carried, tapped) for other in self.others)]).mean(dim=0)
 
     def fold(self) -> int:
         """Fold batch norms into the preceding layers, in place; return how many."""

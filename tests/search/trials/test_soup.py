@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import torch
 from torch import Tensor
 
 from search.records.study import EpochRecord, Verdict
-from search.runtime.study_runtime import open_runtime
+from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import load_spec
 from search.training import checkpoint as files
-from search.training.fit import fit
+from search.training.fit import TrainingPlan, fit
 from search.trials import soup
 from search.trials.attempt import AttemptSettings
+from spaces.candidate import Candidate
+from spaces.networks.build import Network
 
 
 class Member:
@@ -49,12 +52,20 @@ def test_an_interrupted_member_is_the_last(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(done) == 1
 
 
-def test_the_mean_is_taken_unless_a_barrier_lies_between_the_members(study_file: Path) -> None:
+def trained(
+    study_file: Path,
+) -> tuple[StudyRuntime, Candidate, Network, TrainingPlan, Mapping[str, Tensor]]:
+    """Return a study's plain recipe after a training of three epochs: its runtime, network, plan and weights."""
     runtime = open_runtime(load_spec(study_file), "cpu")
     candidate = runtime.space.baseline()
     network = runtime.build(candidate, 0)
     plan = replace(runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None), epochs=3)
     weights = fit(network, plan).weights
+    return runtime, candidate, network, plan, weights
+
+
+def test_the_mean_is_taken_unless_a_barrier_lies_between_the_members(study_file: Path) -> None:
+    runtime, candidate, network, plan, weights = trained(study_file)
     near = {name: value * 1.001 if value.is_floating_point() else value for name, value in weights.items()}
     mean = soup.averaged(runtime, candidate, network, [weights, near], plan)
     assert mean is not None
@@ -68,11 +79,7 @@ def test_the_mean_is_taken_unless_a_barrier_lies_between_the_members(study_file:
 
 
 def test_branches_are_trainings_or_means_of_some_that_fit_the_training_samples(study_file: Path) -> None:
-    runtime = open_runtime(load_spec(study_file), "cpu")
-    candidate = runtime.space.baseline()
-    network = runtime.build(candidate, 0)
-    plan = replace(runtime.plan(candidate, 0, lambda _: Verdict.CONTINUE, lambda: False, None), epochs=3)
-    weights = fit(network, plan).weights
+    runtime, candidate, network, plan, weights = trained(study_file)
 
     def near(share: float) -> dict[str, Tensor]:
         return {name: value * share if value.is_floating_point() else value for name, value in weights.items()}
