@@ -73,7 +73,8 @@ SCRIPT = """
   const Grid = props => {
     const [, show] = window.React.useState(real);
     window.React.useEffect(() => { if (!real) load().then(show); }, []);
-    return real && element(real.AgGrid, props);
+    const {className, style} = props;  // its place is kept: nothing below moves when it comes
+    return real ? element(real.AgGrid, props) : element('div', {className, style});
   };
   Object.defineProperty(Grid, '_dashprivate_isLazyComponentReady', {
     get: () => real ? real.AgGrid._dashprivate_isLazyComponentReady : load(),
@@ -85,7 +86,7 @@ SCRIPT = """
     window.dash_clientside.set_props({type: 'seen', name: figure.dataset.figure}, {data: true});
   };
   const seeing = new IntersectionObserver(
-    entries => entries.filter(entry => entry.isIntersecting).forEach(entry => see(entry.target)), {rootMargin: '300px'});
+    entries => entries.filter(entry => entry.isIntersecting).forEach(entry => see(entry.target)), {rootMargin: '50px'});
   new MutationObserver(() => {
     document.querySelectorAll('.one[data-figure]:not([data-watched])').forEach(figure => {
       figure.dataset.watched = '';

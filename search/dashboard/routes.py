@@ -122,6 +122,13 @@ class Pages:
             return str(hash(aggregates.workers(self.cache.engine)))
         return str(hash(tuple(_summed(summary) for summary in self.cache.summaries())))
 
+    def opened(self, address: Address) -> str:
+        """Return the pulse of a page that is opened; empty where there is nothing that could change."""
+        try:
+            return self.pulse(address)
+        except FinetuneError:
+            return ""
+
     def announced(self, address: Address, before: str | None) -> str:
         """Return the pulse for a page that knows the one ``before``: the same while its study rests."""
         rests = before and time.monotonic() < self._rests_until.get(address.study, 0.0)

@@ -34,15 +34,15 @@ def section_of(query: str) -> Section:
 def page(study: StudyRecord, query: str, first: components.Shown | None, picked: Collection[int]) -> html.Div:
     """Return the page of ``study``; ``first`` is the first figure of the section, drawn already."""
     conditions, section = read(query), section_of(query)
-    kinds = [kind for kind in figures() if kind.section is section]
+    kinds = [kind for kind in figures() if kind.section is section and kind.is_for(study)]
     kept = conditions.apply(study)
     notes = [html.P(note, className="warn") for note in tables.warnings(study)]
     return html.Div(
         [
             html.H1(study.name),
             html.P(tables.subtitle(study), className="soft"),
-            *notes,
             html.Div(facts(kept, section, live=conditions.is_empty), id="facts"),
+            *notes,
             *([html.Div(id="learnt")] if section is Section.PROGRESS else []),
             _filters(study, conditions),
             components.tabs(study.name, list(Section), section, conditions.to_query()),
@@ -70,6 +70,13 @@ def facts(study: StudyRecord, section: Section = Section.PROGRESS, *, live: bool
         html.Section(_headline(study), className="headline", **components.aria(label="Result")),
         *now,
         components.tiles(study),
+        *(
+            html.P(
+                [f"{note} (", dcc.Link(f"trial {number}", href=components.trial_path(study.name, number)), ")"],
+                className="warn",
+            )
+            for note, number in tables.failure_notes(study)
+        ),
     ]
 
 
@@ -90,12 +97,11 @@ def _headline(study: StudyRecord) -> list[Any]:
     headline = headlines.headline(study)
     if headline is None or study.best is None:
         return [html.P(headlines.sentence(study))]
-    lines = [line for line in (headline.values if headline.gain else "", headline.size, headline.reason) if line]
     strip = [html.I(cell.short, className=cell.state, title=cell.words) for cell in headline.strip]
     words = structures.words(headline.strip)
     return [
         html.P([html.B(headline.gain or headline.values), *_badge(headline)], className="gain"),
-        *(html.P(line) for line in lines),
+        *(html.P(line) for line in headline.lines),
         *([html.Div(strip, className="strip", role="img", **components.aria(label=words))] if strip else []),
         *([html.P(words, className="name")] if strip else []),
         html.P(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from search.dashboard.pages import study as page
 from search.dashboard.study_cache import StudyCache
-from search.records.study import Failure, TrialState
+from search.records.study import Failure, Repeat, TrialState
 from search.report.figures._base import Need, Section
 
 
@@ -61,3 +61,11 @@ def test_failures_are_on_the_study_s_page(cache: StudyCache) -> None:
     assert "Failures" in text
     assert "the loss is not finite" in text
     assert "/trial/3'" in text
+    assert text.index("1 of 4 trials failed (nan): the loss is not finite") < text.index("Sections")
+
+
+def test_what_needs_another_command_has_no_empty_box(cache: StudyCache) -> None:
+    study = cache.study("drawn")
+    assert "fresh seeds" not in str(page.page(study, "", None, ()))
+    fresh = replace(study, repeats=(Repeat(0, 1),))
+    assert "Confirmed with fresh seeds" in str(page.page(fresh, "", None, ()))
