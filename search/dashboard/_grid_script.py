@@ -73,8 +73,7 @@ SCRIPT = """
   const Grid = props => {
     const [, show] = window.React.useState(real);
     window.React.useEffect(() => { if (!real) load().then(show); }, []);
-    const {className, style} = props;  // its place is kept: nothing below moves when it comes
-    return real ? element(real.AgGrid, props) : element('div', {className, style});
+    return real && element(real.AgGrid, props);
   };
   Object.defineProperty(Grid, '_dashprivate_isLazyComponentReady', {
     get: () => real ? real.AgGrid._dashprivate_isLazyComponentReady : load(),

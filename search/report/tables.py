@@ -102,8 +102,11 @@ def facts(study: StudyRecord) -> list[tuple[str, str]]:
             lines.append((wording.count(best.size.flops), "FLOPs of one forward pass"))
     text, _, saved = cost(study).partition(" of training in all trials")
     further = sum(one.seconds for trainings in (study.repeats, study.finals, study.refits) for one in trainings)
-    more = f"; {wording.duration(further)} of trainings after them" if further else ""
-    return [*lines, (text, f"of training in all trials{saved}{more}")]
+    more = f", {wording.duration(further)} after them" if further else ""
+    return [
+        *lines,
+        (text, f"of training in trials{more}{saved.replace(' were saved by ending weak trials early', ' saved')}"),
+    ]
 
 
 def warnings(study: StudyRecord) -> list[str]:

@@ -16,7 +16,7 @@ from search.report import confirmed, parameters, structures, tables, theme
 from search.report import front as fronts
 from search.report import headline as headlines
 from search.report.figures import figures
-from search.report.figures._base import Section
+from search.report.figures._base import Figure, Section
 from search.report.findings import findings
 
 _LOOKED_AT = 2000
@@ -31,10 +31,17 @@ def section_of(query: str) -> Section:
     return next((section for section in Section if section.value == wanted), Section.PROGRESS)
 
 
+def kinds(study: StudyRecord, section: Section) -> list[Figure]:
+    """Return the figures of ``section`` that ``study`` may fill; of its winner's results, those that there are."""
+    found = [kind for kind in figures() if kind.section is section and kind.is_for(study)]
+    if section is not Section.CLASSES or study.best is None:
+        return found
+    return [kind for kind in found if kind.rows(study) is not None]
+
+
 def page(study: StudyRecord, query: str, first: components.Shown | None, picked: Collection[int]) -> html.Div:
     """Return the page of ``study``; ``first`` is the first figure of the section, drawn already."""
     conditions, section = read(query), section_of(query)
-    kinds = [kind for kind in figures() if kind.section is section and kind.is_for(study)]
     kept = conditions.apply(study)
     notes = [html.P(note, className="warn") for note in tables.warnings(study)]
     return html.Div(
@@ -48,10 +55,9 @@ def page(study: StudyRecord, query: str, first: components.Shown | None, picked:
             components.tabs(study.name, list(Section), section, conditions.to_query()),
             _picks(study.name, picked),
             *([trials_table.table(kept, picked)] if section is Section.TRIALS else []),
-            *[components.figure(kind, first if index == 0 else None) for index, kind in enumerate(kinds)],
+            *[components.figure(kind, None if place else first) for place, kind in enumerate(kinds(kept, section))],
             html.Div(front(kept), id="front"),
-            *_confirmations(study),
-            *_failures(study),
+            *([*_confirmations(study), *_failures(study)] if section is Section.PROGRESS else []),
             _downloads(study.name, conditions.to_query()),
             html.Details([html.Summary("Study file"), html.Pre(study.spec_text)]),
         ]

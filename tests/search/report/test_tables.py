@@ -73,9 +73,13 @@ def test_the_most_frequent_kinds_of_failure_are_named_with_their_last_trial(stud
 
 def test_what_trainings_after_the_search_cost_is_said(study: StudyRecord) -> None:
     own = tables.facts(study)[-1]
-    assert own[1].startswith("of training in all trials")
+    assert own[1].startswith("of training in trials; ")
+    assert own[1].endswith(" epochs saved")
     fresh = tuple(Repeat(1, seed, state=TrialState.COMPLETE, value=0.5, seconds=30.0) for seed in (1, 2))
-    assert tables.facts(replace(study, repeats=fresh))[-1] == (own[0], f"{own[1]}; 1 min 00 s of trainings after them")
+    assert tables.facts(replace(study, repeats=fresh))[-1] == (
+        own[0],
+        own[1].replace("in trials", "in trials, 1 min 00 s after them"),
+    )
 
 
 def test_a_page_begins_with_what_was_found(study: StudyRecord) -> None:

@@ -19,7 +19,7 @@ def test_it_opens_with_the_winner(cache: StudyCache) -> None:
     text = str(page.page(study, "", None, ()))
     assert study.best.words in text
     assert text.index("points") < text.index("'badge ") < text.index(study.best.words) < text.index("Sections")
-    strip = str(page.page(cache.with_winner(study), "", None, ()))
+    strip = str(page.page(study, "", None, ()))
     assert strip.count("title='features.") == len(study.units)
 
 
@@ -69,3 +69,12 @@ def test_what_needs_another_command_has_no_empty_box(cache: StudyCache) -> None:
     assert "fresh seeds" not in str(page.page(study, "", None, ()))
     fresh = replace(study, repeats=(Repeat(0, 1),))
     assert "Confirmed with fresh seeds" in str(page.page(fresh, "", None, ()))
+
+
+def test_of_the_winners_results_only_those_that_there_are_have_a_heading(cache: StudyCache) -> None:
+    study = cache.study("drawn")
+    text = str(page.page(study, "?tab=classes", None, ()))
+    assert "'name': 'confusion'" in text
+    assert "'name': 'measured'" not in text
+    young = replace(study, trials=())
+    assert "'name': 'measured'" in str(page.page(young, "?tab=classes", None, ()))
