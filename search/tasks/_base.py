@@ -94,8 +94,8 @@ class StoredOutputs(Evaluator):
             empty = torch.zeros(0, self._width, dtype=torch.float64)
             return empty, empty
         if self._whole is None:
-            kept = {"outputs": torch.cat(self._outputs), "targets": torch.cat(self._targets)}
-            self._whole = tuple(value.double() for value in fetched(kept).values())
+            kept = fetched({"outputs": torch.cat(self._outputs), "targets": torch.cat(self._targets)})
+            self._whole = kept["outputs"].double(), kept["targets"].double()
         return self._whole
 
 

@@ -28,7 +28,7 @@ NETWORKS = {
 SLOW = ("anchors", "box_head", "proposals", "pyramid_width")
 RANGES = {
     "length": length.Range(tokens=(8, 16)),
-    "resolution": resolution.Range(scales=(1.0, 2.0)),
+    "resolution": resolution.Range(scales=(1.0, 2.0), max_growth=8),
     "patch": patch.Range(sizes=(8, 16), max_growth=8),
     "mixing": mixing.Range(kinds=("mixup", "cutmix")),
     "optimizer": optimizer.Range(names=("adamw",)),
