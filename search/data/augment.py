@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from search.data import randaugment
 from search.data.randaugment import Operations
+from search.data.transfer import sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +228,13 @@ def sample_crops(images: Tensor, boxes: Tensor, flips: Tensor, size: tuple[int, 
     theta[:, 1, 1] = boxes[:, 3]
     theta[:, 0, 2] = 2 * boxes[:, 0] - 1
     theta[:, 1, 2] = 2 * boxes[:, 1] - 1
-    grid = F.affine_grid(theta.to(images.device), [len(images), images.shape[1], *size], align_corners=False)
+    grid = F.affine_grid(sent(theta, images.device), [len(images), images.shape[1], *size], align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def scale_colours(images: Tensor, factors: Tensor) -> Tensor:
     """Return ``images`` in 0..1 with brightness, contrast and saturation multiplied by ``factors`` ``(N, 3)``."""
-    brightness, contrast, saturation = factors.to(images.device).T[..., None, None, None]
+    brightness, contrast, saturation = sent(factors, images.device).T[..., None, None, None]
     images = images * brightness
     mean = _grey(images).mean(dim=(2, 3), keepdim=True)
     images = (images - mean) * contrast + mean
@@ -243,5 +244,5 @@ def scale_colours(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def _grey(images: Tensor) -> Tensor:
-    weights = torch.tensor([0.299, 0.587, 0.114], device=images.device)
+    weights = sent(torch.tensor([0.299, 0.587, 0.114]), images.device)
     return (images * weights[None, :, None, None]).sum(dim=1, keepdim=True)

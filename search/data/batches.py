@@ -13,6 +13,7 @@ from search.data.cache import VERSION, Pixels
 from search.data.loader import Loader, Views, generator
 from search.data.sample import Part
 from search.data.targets import Geometry, Rows, Targets
+from search.data.transfer import sent
 from search.records.study import Json
 
 __all__ = ["Batches", "Views", "gather", "place"]
@@ -109,9 +110,9 @@ class Batches(Loader):
 
     def targets(self, chosen: Tensor, number: int) -> Targets:
         """Return the targets of the images at the indices ``chosen``, with positions transformed as the image is."""
-        targets = self._targets.index_select(0, chosen.to(self.device))
-        if isinstance(targets, Tensor):
-            return targets
+        if isinstance(self._targets, Tensor):
+            return gather(self._targets, chosen, self.device)
+        targets = self._targets.index_select(0, chosen)
         drawn = self._drawn(number)
         if drawn is None:
             return targets
@@ -145,7 +146,7 @@ def place(images: Tensor, device: torch.device) -> Tensor:
 def gather(rows: Tensor, chosen: Tensor, device: torch.device) -> Tensor:
     """Return ``rows[chosen]`` on ``device``, copied through pinned memory so that the device need not wait."""
     if rows.is_cuda or device.type != "cuda":
-        return rows.index_select(0, chosen.to(rows.device))
+        return rows.index_select(0, sent(chosen, rows.device))
     staged = torch.empty((len(chosen), *rows.shape[1:]), dtype=rows.dtype, pin_memory=True)
     torch.index_select(rows, 0, chosen, out=staged)
     return staged.to(device, non_blocking=True)

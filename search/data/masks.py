@@ -22,11 +22,13 @@ from search.data import array_cache, cache, decoding, mask_colours
 from search.data.array_cache import ArrayCache
 from search.data.assembly import Listed, cache_folder, gather, in_parallel, note
 from search.data.augment import Augmentation, DrawnAugmentation
+from search.data.batches import gather as gather_rows
 from search.data.batches import place
 from search.data.cache import Frame
 from search.data.sample import Dataset, Sample
 from search.data.split_options import SplitOptions
 from search.data.targets import Geometry, Rows
+from search.data.transfer import sent
 from search.records.plain_text import numbered
 from search.records.study import Json
 
@@ -261,9 +263,8 @@ class Masks(Rows):
         return replace(self, masks=place(self.masks, device), device=device)
 
     def index_select(self, dim: int, index: Tensor) -> Self:
-        chosen = self.masks.index_select(dim, index.to(self.masks.device))
-        numbers = None if self.numbers is None else self.numbers.index_select(dim, index.cpu())
-        return replace(self, masks=chosen.to(self.device or chosen.device), numbers=numbers)
+        numbers = None if self.numbers is None else self.numbers.index_select(dim, index)
+        return replace(self, masks=gather_rows(self.masks, index, self.device or self.masks.device), numbers=numbers)
 
     def of_image(self, row: int) -> tuple[Tensor, Grid]:
         """Return the mask ``(H, W)`` of one sample on a grid of its image's pixels, on the device of ``masks``."""
@@ -271,7 +272,7 @@ class Masks(Rows):
             mask = self.masks[row]
             return mask, Grid((mask.shape[0], mask.shape[1]))
         number = int(self.numbers[row])
-        return self.full[number].to(self.masks.device), self.full.grids[number]
+        return sent(self.full[number], self.masks.device), self.full.grids[number]
 
     def follow(self, geometry: Geometry) -> Self:
         return replace(self, masks=geometry.masks(self.masks))

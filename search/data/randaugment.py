@@ -11,6 +11,8 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from search.data.transfer import sent
+
 BINS = 31
 """Magnitudes go from 0 to 30, as in torchvision."""
 _NO_SHEAR, _NO_SHIFT = [0.0, 0.0], [0, 0]
@@ -102,7 +104,7 @@ class Operations:
             for sign in (1, -1):
                 chosen = ((self.kinds[:, turn] == kind) & (self.signs[:, turn] == sign)).nonzero().squeeze(1)
                 if name != "identity" and len(chosen):
-                    index = chosen.to(images.device)
+                    index = sent(chosen, images.device)
                     result[index] = operation(images[index], much * sign if name in _SIGNED else much)
         return result
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from search.data.transfer import sent
+
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
@@ -30,7 +32,8 @@ class Geometry:
 
         Boxes are clipped to the crop: one that lies outside altogether has no area left.
         """
-        crops, flips = self.crops.to(boxes)[:, None], self.flips.to(boxes)[:, None, None]
+        crops = sent(self.crops, boxes.device).to(boxes.dtype)[:, None]
+        flips = sent(self.flips, boxes.device).to(boxes.dtype)[:, None, None]
         corner = crops[..., :2] - crops[..., 2:] / 2
         moved = (boxes - corner.repeat(1, 1, 2)) / crops[..., 2:].repeat(1, 1, 2)
         mirrored = torch.stack([1 - moved[..., 2], moved[..., 1], 1 - moved[..., 0], moved[..., 3]], dim=-1)
@@ -43,7 +46,7 @@ class Geometry:
         theta[:, 0, 0] = crops[:, 2] * (1.0 - 2.0 * flips)
         theta[:, 1, 1] = crops[:, 3]
         theta[:, :, 2] = 2 * crops[:, :2] - 1
-        grid = F.affine_grid(theta.to(masks.device), [len(masks), 1, *self.size], align_corners=False)
+        grid = F.affine_grid(sent(theta, masks.device), [len(masks), 1, *self.size], align_corners=False)
         # float32 is exact for class numbers, which are far below 2^24.
         warped = F.grid_sample(masks[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False)
         return warped.squeeze(1).to(masks.dtype)
@@ -66,7 +69,8 @@ class Rows:
 
     def index_select(self, dim: int, index: Tensor) -> Self:
         """Return the targets of the samples at ``index``; ``dim`` is 0, as for tensors."""
-        return self._each(lambda tensor: tensor.index_select(dim, index.to(tensor.device)))
+        there = {device: sent(index, device) for device in {tensor.device for tensor in self._tensors().values()}}
+        return self._each(lambda tensor: tensor.index_select(dim, there[tensor.device]))
 
     def to(self, device: torch.device) -> Self:
         return self._each(lambda tensor: tensor.to(device))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from search.data.loader import Loader, Views, generator
 from search.data.targets import Targets
+from search.data.transfer import sent
 from search.records.study import Json
 
 IGNORED = -100
@@ -109,13 +110,13 @@ class TokenBatches(Loader):
     def inputs(self, chosen: Tensor, number: int) -> Tensor:
         """Return the token ids ``(B, T)``, int64, of the texts at the indices ``chosen``."""
         rows = self._ids[:, : self.extent(chosen)]
-        return rows.index_select(0, chosen.to(self.device)).long()
+        return rows.index_select(0, sent(chosen, self.device)).long()
 
     def targets(self, chosen: Tensor, number: int) -> Targets:
-        targets = self._targets.index_select(0, chosen.to(self.device))
-        if self.texts.aligned and isinstance(targets, Tensor):
-            return targets[:, : self.extent(chosen)]
-        return targets
+        if not isinstance(self._targets, Tensor):
+            return self._targets.index_select(0, chosen)
+        targets = self._targets.index_select(0, sent(chosen, self.device))
+        return targets[:, : self.extent(chosen)] if self.texts.aligned else targets
 
     def order(self, number: int) -> list[Tensor]:
         """Return the indices of the texts in every batch: texts of similar length together, the batches shuffled.

@@ -22,6 +22,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign
 
+from search.data.transfer import sent
 from search.detection.pyramid import Pyramid
 from search.detection.targets import BoxRows
 from spaces.detector import PLAIN_STYLE, Style
@@ -96,7 +97,8 @@ class Detector(nn.Module):
         with torch.autocast(next(iter(levels.values())).device.type, enabled=False):
             height, width = self.setting.size
             predicted = self.detect(levels)
-            scale = predicted[0]["boxes"].new_tensor([width, height, width, height])
+            first = predicted[0]["boxes"]
+            scale = sent(torch.tensor([width, height, width, height], dtype=first.dtype), first.device)
             return Detections(
                 tuple(
                     {**one, "boxes": one["boxes"] / scale, "labels": one["labels"] - self.first_label}
@@ -149,8 +151,7 @@ class Anchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no type
         device = feature_maps[0].device
         grids = [list(level.shape[-2:]) for level in feature_maps]
         strides = [
-            [torch.tensor(stride_of(side, cells), device=device) for side, cells in ((height, rows), (width, columns))]
-            for rows, columns in grids
+            [stride_of(side, cells) for side, cells in ((height, rows), (width, columns))] for rows, columns in grids
         ]
         self.set_cell_anchors(torch.float32, device)
         anchors = torch.cat(self.grid_anchors(grids, strides))
@@ -167,7 +168,7 @@ class RegionLevels:
         """Return the index of the level for each of the regions ``(N, 4)`` of all images, in pixels."""
         sides = (torch.cat(regions)[:, 2:] - torch.cat(regions)[:, :2]).clamp(min=1e-3)
         wanted = torch.floor(4 + (sides.prod(dim=1).sqrt() / 224).log2() + 1e-6)
-        return (wanted[:, None] - self._logs.to(wanted)[None]).abs().argmin(dim=1)
+        return (wanted[:, None] - sent(self._logs, wanted.device)[None]).abs().argmin(dim=1)
 
 
 def _pool(pyramid: Pyramid, setting: DetectorSettings) -> MultiScaleRoIAlign:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from search.data.transfer import fetched
 from search.detection.average_precision import OVERLAPS, RECALLS, Matches, matched, measures
 from search.detection.detectors import DETECTIONS, Detections
 from search.detection.results import in_image
@@ -46,8 +47,7 @@ class CocoMeasures:
         self._results = self._matches = None
         self._predicted += [dict(one) for one in outputs.images]
         for boxes, labels, crowd in zip(targets.boxes, targets.labels, targets.crowd, strict=True):
-            kept = labels != PADDING
-            self._true.append({"boxes": boxes[kept], "labels": labels[kept], "iscrowd": crowd[kept].long()})
+            self._true.append({"boxes": boxes, "labels": labels, "iscrowd": crowd.long()})
         self._shown += list(targets.shown)
 
     def compute(self) -> Mapping[str, float]:
@@ -91,10 +91,19 @@ class CocoMeasures:
 
     def _place(self) -> None:
         """Move new boxes to the host, and into their original images."""
-        for index in range(self._counted, len(self._shown)):
-            shown = self._shown[index].cpu()
-            for rows in (self._predicted, self._true):
-                rows[index] = in_image({name: value.detach().cpu() for name, value in rows[index].items()}, shown)
+        new = range(self._counted, len(self._shown))
+        kinds = {"predicted": self._predicted, "true": self._true}
+        there = fetched(
+            {f"{index}.shown": self._shown[index] for index in new}
+            | {f"{index}.{kind}.{name}": value for kind, rows in kinds.items() for index in new
+               for name, value in rows[index].items()}
+        )  # fmt: skip
+        for index in new:
+            for kind, rows in kinds.items():
+                own = {name: there[f"{index}.{kind}.{name}"] for name in rows[index]}
+                real = own["labels"] != PADDING
+                own = {name: value[real] for name, value in own.items()}
+                rows[index] = in_image(own, there[f"{index}.shown"])
         self._counted = len(self._shown)
 
     def _pictures(self) -> tuple[Picture, ...]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from search.data.cache import Frame
 from search.data.sample import Sample
 from search.data.targets import Geometry, Rows
+from search.data.transfer import sent
 from search.records.study import Json
 
 PADDING = -1
@@ -44,7 +45,7 @@ class BoxRows(Rows):
     def follow(self, geometry: Geometry) -> BoxRows:
         """Return the boxes of crops of the images; boxes with less than a quarter inside become padding."""
         moved = geometry.boxes(self.boxes)
-        crop_area = (geometry.crops[:, 2] * geometry.crops[:, 3]).to(moved)
+        crop_area = sent(geometry.crops[:, 2] * geometry.crops[:, 3], moved.device).to(moved.dtype)
         seen = area(moved) * crop_area[:, None] / area(self.boxes).clamp(min=1e-12)
         labels = torch.where(seen >= _LEAST_SEEN, self.labels, torch.full_like(self.labels, PADDING))
         return replace(self, boxes=moved, labels=labels)
@@ -57,7 +58,7 @@ class BoxRows(Rows):
             first: number of the first class; 1 if 0 is the background.
         """
         height, width = size
-        scale = self.boxes.new_tensor([width, height, width, height])
+        scale = sent(torch.tensor([width, height, width, height], dtype=self.boxes.dtype), self.boxes.device)
         targets = []
         for boxes, labels, crowd in zip(self.boxes * scale, self.labels, self.crowd, strict=True):
             kept = (labels != PADDING) & ~crowd & ((boxes[:, 2:] - boxes[:, :2]) > 0.5).all(dim=1)

@@ -19,6 +19,7 @@ from search.data.image_loader import Request, image_batches
 from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
 from search.data.targets import Targets
+from search.data.transfer import fetched
 from search.errors import UserError
 from search.records.study import Evaluation, Json
 from search.tasks import _bootstrap
@@ -76,10 +77,12 @@ class StoredOutputs(Evaluator):
         self._width = width
         self._outputs: list[Tensor] = []
         self._targets: list[Tensor] = []
+        self._whole: tuple[Tensor, Tensor] | None = None
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         self._outputs.append(outputs)
         self._targets.append(targets)
+        self._whole = None
 
     @property
     def samples(self) -> int:
@@ -90,7 +93,10 @@ class StoredOutputs(Evaluator):
         if not self._outputs:
             empty = torch.zeros(0, self._width, dtype=torch.float64)
             return empty, empty
-        return torch.cat(self._outputs).double().cpu(), torch.cat(self._targets).double().cpu()
+        if self._whole is None:
+            kept = fetched({"outputs": torch.cat(self._outputs), "targets": torch.cat(self._targets)})
+            self._whole = kept["outputs"].double(), kept["targets"].double()
+        return self._whole
 
 
 class Task(ABC):

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from search.data.masks import Grid, Masks, void_of
+from search.data.transfer import fetched
 from search.records.study import ClassResult, Evaluation, Measured, Picture
 from search.tasks._base import Evaluator
 from search.tasks._bootstrap import mean_of
@@ -41,6 +42,7 @@ class PixelEvaluator(Evaluator):
         self._places = torch.empty(0, dtype=torch.int64, device=device)
         self._ious = torch.empty(0, count, device=device)
         self._masks: Tensor | None = None
+        self._there: dict[str, Tensor] | None = None
 
     def update(self, outputs: Tensor, targets: Masks) -> None:
         """Add a batch: masks are compared at the size of the images, losses computed at that of ``outputs``."""
@@ -55,6 +57,7 @@ class PixelEvaluator(Evaluator):
         self._confusion += matrices.sum(dim=0)
         areas = matrices.diagonal(dim1=1, dim2=2), matrices.sum(dim=2), matrices.sum(dim=1)
         self._areas.append((*areas, lost))
+        self._there = None
         self._collect(known, outputs.argmax(dim=1), *areas)
 
     def _collect(self, true: Tensor, predicted: Tensor, hits: Tensor, there: Tensor, claimed: Tensor) -> None:
@@ -75,11 +78,12 @@ class PixelEvaluator(Evaluator):
         self._worst, self._places, self._masks, self._ious = scores[order], places[order], pair[order], ious[order]
 
     def compute(self) -> Mapping[str, float]:
-        matrix = self._confusion.cpu()
+        kept = self._fetched()
+        matrix = kept["confusion"]
         iou, dice, used, recall = _shares(matrix)
         there = matrix.sum(dim=1) > 0
         total = matrix.sum()
-        loss, pixels = torch.cat([lost for *_, lost in self._areas] or [torch.zeros(1, 2)]).sum(dim=0).tolist()
+        loss, pixels = kept["lost"].sum(dim=0).tolist() if self._areas else (0.0, 0.0)
         return {
             "miou": _mean(iou[used]),
             "dice": _mean(dice[used]),
@@ -88,12 +92,25 @@ class PixelEvaluator(Evaluator):
             "loss": loss / max(pixels, 1),
         }
 
+    def _fetched(self) -> dict[str, Tensor]:
+        """Return what was collected, on the host, which waits for the device only the first time."""
+        if self._there is None:
+            names = ("hits", "there", "claimed", "lost")
+            columns = {
+                name: torch.cat(column) for name, column in zip(names, zip(*self._areas, strict=True), strict=False)
+            }
+            shown = {} if self._masks is None else {"masks": self._masks}
+            worst = {"worst": self._worst, "places": self._places, "ious": self._ious}
+            self._there = fetched({"confusion": self._confusion, **columns, **worst, **shown})
+        return self._there
+
     @property
     def samples(self) -> int:
         return self._seen
 
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
-        parts = (torch.cat(column).double().cpu() for column in zip(*self._areas, strict=True))
+        kept = self._fetched()
+        parts = (kept[name].double() for name in ("hits", "there", "claimed", "lost"))
         hits, there, claimed, lost = (weights @ part for part in parts)
         total = there.sum(dim=1).clamp(min=1)
         match metric:
@@ -109,7 +126,7 @@ class PixelEvaluator(Evaluator):
         return mean_of(hits / union.clamp(min=1), union > 0)
 
     def evaluation(self) -> Evaluation:
-        matrix = self._confusion.cpu()
+        matrix = self._fetched()["confusion"]
         iou, dice, used, recall = _shares(matrix)
         precision = matrix.diag() / matrix.sum(dim=0).clamp(min=1)
         rows = torch.stack([precision, recall, dice, iou, matrix.sum(dim=1)], dim=1).tolist()
@@ -125,7 +142,8 @@ class PixelEvaluator(Evaluator):
     def _pictures(self) -> tuple[Picture, ...]:
         if self._masks is None:
             return ()
-        rows = zip(self._worst.tolist(), self._places.tolist(), self._ious.tolist(), self._masks.cpu(), strict=True)
+        kept = self._fetched()
+        rows = zip(*(kept[name].tolist() for name in ("worst", "places", "ious")), kept["masks"], strict=True)
         return tuple(
             Picture(
                 place, f"mean IoU {score:.3f}{self._words(ious)}", true_mask=_png(true), predicted_mask=_png(predicted)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from search.data.transfer import fetched
 from search.records.study import ClassResult, Evaluation, Mistake
 from search.tasks._base import Evaluator, Task
 from search.tasks._bootstrap import by_group, mean_of, share
@@ -23,17 +24,19 @@ _AS_IS = TEMPERATURES.index(1.0)
 
 
 class ClassificationEvaluator(Evaluator):
-    """Confusion matrix and loss of a validation pass."""
+    """Confusion matrix and loss of a validation pass; a negative target belongs to no sample."""
 
     def __init__(self, classes: tuple[str, ...], device: torch.device) -> None:
         self._classes = classes
-        self._confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64, device=device)
+        # One place more than pairs of a true and a predicted class: what is no sample.
+        self._counts = torch.zeros(len(classes) ** 2 + 1, dtype=torch.int64, device=device)
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._seen = 0
         # By sample: confidence, predicted class, true class, loss at every temperature.
         self._rows: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         # By column: confidence, index in the split, true class, predicted class; rows without a mistake hold -1.
         self._mistakes = torch.full((_MISTAKES, 4), -1.0, dtype=torch.float64, device=device)
+        self._there: dict[str, Tensor] | None = None
 
     @property
     def samples(self) -> int:
@@ -43,15 +46,17 @@ class ClassificationEvaluator(Evaluator):
         confidence, predicted = outputs.softmax(dim=1).max(dim=1)
         losses = losses_by_temperature(outputs, targets)
         self._rows.append((confidence, predicted, targets, losses))
+        self._there = None
         self._collect(confidence, predicted, targets)
         count = len(self._classes)
-        self._confusion += torch.bincount(targets * count + predicted, minlength=count**2).reshape(count, count)
+        places = torch.where(targets >= 0, targets * count + predicted, count**2)
+        self._counts.scatter_add_(0, places, torch.ones_like(places))
         self._loss += losses[:, _AS_IS].sum().double()
 
     def _collect(self, confidence: Tensor, predicted: Tensor, targets: Tensor) -> None:
         """Keep the most confident mistakes so far on the device, without waiting for it."""
         places = torch.arange(self._seen, self._seen + len(targets), device=targets.device)
-        wrong = torch.where(predicted == targets, torch.full_like(confidence, -1.0), confidence)
+        wrong = torch.where((predicted == targets) | (targets < 0), torch.full_like(confidence, -1.0), confidence)
         rows = torch.stack([column.double() for column in (wrong, places, targets, predicted)], dim=1)
         merged = torch.cat([self._mistakes, rows])
         self._mistakes = merged[merged[:, 0].argsort(descending=True, stable=True)[:_MISTAKES]]
@@ -60,11 +65,29 @@ class ClassificationEvaluator(Evaluator):
     def _columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if not self._rows:
             return torch.zeros(0), *(torch.zeros(0, dtype=torch.int64),) * 2, torch.zeros(0, len(TEMPERATURES))
-        sure, predicted, true, losses = (torch.cat(column).cpu() for column in zip(*self._rows, strict=True))
-        return sure, predicted, true, losses
+        there = self._fetched()
+        known = there["true"] >= 0
+        return there["sure"][known], there["predicted"][known], there["true"][known], there["losses"][known]
+
+    def _fetched(self) -> dict[str, Tensor]:
+        """Return what was collected, on the host, which waits for the device only the first time."""
+        if self._there is None:
+            names = ("sure", "predicted", "true", "losses")
+            columns = (
+                {name: torch.cat(column) for name, column in zip(names, zip(*self._rows, strict=True), strict=True)}
+                if self._rows
+                else {}
+            )
+            self._there = fetched({"counts": self._counts, "loss": self._loss, "mistakes": self._mistakes, **columns})
+        return self._there
+
+    def confusion(self) -> Tensor:
+        """Return the samples of each true class by predicted class: ``(classes, classes)`` int64, on the host."""
+        count = len(self._classes)
+        return self._fetched()["counts"][:-1].reshape(count, count)
 
     def compute(self) -> Mapping[str, float]:
-        matrix = self._confusion.double().cpu()
+        matrix = self.confusion().double()
         support, hits = matrix.sum(dim=1), matrix.diag()
         present = support > 0
         total = support.sum().clamp(min=1)
@@ -75,7 +98,7 @@ class ClassificationEvaluator(Evaluator):
             "accuracy": float(hits.sum() / total),
             "balanced_accuracy": float(recall.mean()) if len(recall) else 0.0,
             "macro_f1": float(f1.mean()) if len(f1) else 0.0,
-            "loss": float(self._loss.cpu() / total),
+            "loss": float(self._fetched()["loss"] / total),
             "calibrated_loss": float(losses.double().sum(dim=0).min() / total),
             "calibration_error": expected_calibration_error(sure, predicted == true),
         }
@@ -106,7 +129,7 @@ class ClassificationEvaluator(Evaluator):
         raise NotImplementedError(f"{metric} is not resampled")
 
     def evaluation(self) -> Evaluation:
-        matrix = self._confusion.double().cpu()
+        matrix = self.confusion().double()
         support, predicted, hits = matrix.sum(dim=1), matrix.sum(dim=0), matrix.diag()
         rows = torch.stack([hits / predicted.clamp(min=1), hits / support.clamp(min=1), _f1(matrix)], dim=1).tolist()
         results = tuple(
@@ -115,10 +138,10 @@ class ClassificationEvaluator(Evaluator):
         )
         mistakes = tuple(
             Mistake(int(place), self._classes[int(true)], self._classes[int(predicted)], round(confidence, 4))
-            for confidence, place, true, predicted in self._mistakes.cpu().tolist()
+            for confidence, place, true, predicted in self._fetched()["mistakes"].tolist()
             if confidence >= 0
         )
-        return Evaluation(results, tuple(tuple(row) for row in self._confusion.cpu().tolist()), mistakes)
+        return Evaluation(results, tuple(tuple(row) for row in self.confusion().tolist()), mistakes)
 
 
 def _f1(matrix: Tensor) -> Tensor:

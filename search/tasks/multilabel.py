@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
+from search.data.transfer import sent
 from search.records.study import ClassResult, Evaluation, Measured, Picture
 from search.tasks._base import StoredOutputs, Task
 from search.tasks._bootstrap import average_precision, mean_of, share
@@ -135,7 +136,10 @@ class MultilabelEvaluator(StoredOutputs):
 
 def _loss(outputs: Tensor, targets: Tensor, weight: Tensor | None) -> Tensor:
     return F.binary_cross_entropy_with_logits(
-        outputs, targets, pos_weight=None if weight is None else weight.to(outputs), reduction="none"
+        outputs,
+        targets,
+        pos_weight=None if weight is None else sent(weight, outputs.device).to(outputs.dtype),
+        reduction="none",
     )
 
 

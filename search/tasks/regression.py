@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from search.data.cache import Frame
 from search.data.sample import Dataset, Sample, Split
+from search.data.transfer import sent
 from search.errors import DataError
 from search.records.study import Evaluation, Json, Measured, Picture
 from search.tasks._base import StoredOutputs, Task
@@ -168,7 +169,7 @@ class Regression(Task):
         return nn.Sequential(*vector_head(features, classes, choice), scale)
 
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        far = (outputs - targets) / self.deviation.to(outputs)
+        far = (outputs - targets) / sent(self.deviation, outputs.device).to(outputs.dtype)
         match self.chosen.loss:
             case "mse":
                 return far.square().mean()

@@ -34,7 +34,7 @@ class TextEvaluator(ClassificationEvaluator):
     """As for images, with Matthews correlation, GLUE's metric for CoLA (https://arxiv.org/abs/1804.07461)."""
 
     def compute(self) -> Mapping[str, float]:
-        return {**super().compute(), "matthews": matthews(self._confusion.double().cpu())}
+        return {**super().compute(), "matthews": matthews(self.confusion().double())}
 
     def _of_counts(self, metric: str, hits: Tensor, support: Tensor, predicted: Tensor) -> Tensor:
         if metric != "matthews":

@@ -14,6 +14,7 @@ from search.data.cache import Frame
 from search.data.image_loader import Request
 from search.data.sample import Dataset, Sample
 from search.data.tokens import IGNORED, Encoded, encoded
+from search.data.transfer import fetched
 from search.errors import UserError
 from search.records.study import Evaluation, Measured, Mistake
 from search.tasks._base import Evaluator
@@ -46,18 +47,15 @@ class TokensEvaluator(Evaluator):
         self._classes = classes
         self._scheme = has_scheme(classes)
         self._words = ClassificationEvaluator(classes, device)
-        self._predicted: list[Tensor] = []
-        self._sure: list[Tensor] = []
-        self._true: list[Tensor] = []
+        self._batches: list[dict[str, Tensor]] = []
+        self._there: list[dict[str, Tensor]] | None = None
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         """Add outputs ``(B, T, tags)`` and tags ``(B, T)``, which are -100 for tokens without one."""
         sure, predicted = outputs.softmax(dim=-1).max(dim=-1)
-        self._predicted.append(predicted.to(torch.int16))
-        self._sure.append(sure)
-        self._true.append(targets.to(torch.int16))
-        known = targets != IGNORED
-        self._words.update(outputs[known], targets[known])
+        self._batches.append({"predicted": predicted.to(torch.int16), "sure": sure, "true": targets.to(torch.int16)})
+        self._there = None
+        self._words.update(outputs.flatten(0, 1), targets.flatten())
 
     def compute(self) -> Mapping[str, float]:
         whole, _ = scores(*self._entities())
@@ -71,11 +69,11 @@ class TokensEvaluator(Evaluator):
 
     @property
     def samples(self) -> int:
-        return sum(map(len, self._true))
+        return sum(len(batch["true"]) for batch in self._batches)
 
     def resampled(self, metric: str, weights: Tensor) -> Tensor:
         if not metric.startswith("entity_"):
-            counts = torch.tensor([len(words) for words in self._sentences(self._true)])
+            counts = torch.tensor([len(words) for words in self._sentences("true")])
             return self._words.resampled(metric, weights.repeat_interleave(counts, dim=1))
         true, predicted = self._entities()
         rows = [(len(real & guessed), len(real), len(guessed)) for real, guessed in zip(true, predicted, strict=True)]
@@ -93,13 +91,19 @@ class TokensEvaluator(Evaluator):
         words = self._words.evaluation()
         return Evaluation(words.classes, words.confusion, self._mistakes(), measured)
 
-    def _sentences(self, column: Sequence[Tensor]) -> list[list[int]]:
+    def _sentences(self, column: str) -> list[list[Any]]:
         """Return the values of ``column`` for the words of every sentence; tokens without a tag are left out."""
-        sentences = []
-        for values, true in zip(column, self._true, strict=True):
-            rows, known = values.cpu(), (true != IGNORED).cpu()
-            sentences += [row[mask].tolist() for row, mask in zip(rows, known, strict=True)]
-        return sentences
+        if self._there is None:
+            batches = enumerate(self._batches)
+            there = fetched({f"{index}.{name}": value for index, batch in batches for name, value in batch.items()})
+            self._there = [
+                {name: there[f"{index}.{name}"] for name in batch} for index, batch in enumerate(self._batches)
+            ]
+        return [
+            row[mask].tolist()
+            for batch in self._there
+            for row, mask in zip(batch[column], batch["true"] != IGNORED, strict=True)
+        ]
 
     def _entities(self) -> tuple[list[Any], list[Any]]:
         true, predicted = (
@@ -107,13 +111,13 @@ class TokensEvaluator(Evaluator):
                 entities([self._classes[tag] for tag in sentence], scheme=self._scheme)
                 for sentence in self._sentences(column)
             ]
-            for column in (self._true, self._predicted)
+            for column in ("true", "predicted")
         )
         return true, predicted
 
     def _mistakes(self) -> tuple[Mistake, ...]:
         """Return each sentence's most confident wrong tag, the most confident of all first."""
-        columns = (self._sentences(self._true), self._sentences(self._predicted), self._sentences(self._sure))
+        columns = (self._sentences(column) for column in ("true", "predicted", "sure"))
         mistakes: list[Mistake] = []
         for index, words in enumerate(zip(*columns, strict=True)):
             wrong = [(sure, true, predicted) for true, predicted, sure in zip(*words, strict=True) if true != predicted]

@@ -18,6 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from search.artifacts.stores import ArtifactStore, Folder
+from search.data.transfer import fetched
 from search.errors import TrialError
 from search.records.study import Json
 
@@ -42,7 +43,7 @@ def put(artifact_store: ArtifactStore, stem: str, checkpoint: Checkpoint) -> str
     Raises:
         TrialError: the place cannot be written or is full; nothing half-written is left.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    tensors = {name: tensor.contiguous() for name, tensor in fetched(checkpoint.tensors).items()}
     content = save(tensors, metadata={"facts": json.dumps(dict(checkpoint.facts))})
     name = f"{stem}-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
     artifact_store.put(name, content)

@@ -18,6 +18,7 @@ from torch import Tensor
 from search.data import array_cache
 from search.data.array_cache import Array, ArrayCache, Facts
 from search.data.batches import gather
+from search.data.transfer import sent
 from search.training.memory_budget import Budgets
 from spaces.heads import Maps
 
@@ -88,7 +89,7 @@ class JoinedFeatures:
         if len(taken) == 1:
             return taken[0]
         # They come sorted by part: each goes back to its place in the batch.
-        return torch.cat(taken)[owner.argsort(stable=True).argsort().to(device)]
+        return torch.cat(taken)[sent(owner.argsort(stable=True).argsort(), device)]
 
 
 KeptFeatures = StoredFeatures | JoinedFeatures

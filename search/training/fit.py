@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from search.data.transfer import fetched
 from search.errors import TrialError
 from search.records.study import EpochRecord, Evaluation, Json, Verdict
 from search.tasks._base import Task
@@ -242,7 +243,7 @@ def _epoch(step: Step, plan: TrainingPlan, number: int, progress: _Progress) -> 
     progress.epochs = (*progress.epochs, record)
     if not plan.validates or _is_better(record, progress.best, plan):
         progress.best, progress.evaluation = record, evaluator.judged(plan.objective) if plan.validates else None
-        progress.weights = {name: value.detach().cpu().clone() for name, value in judged.state_dict().items()}
+        progress.weights = fetched(judged.state_dict())
     return record
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from search.data.transfer import fetched
 from search.errors import FinetuneError, TrialError
 from search.records.study import EpochRecord, Evaluation, Verdict
 from search.tasks._base import Evaluator
@@ -125,7 +126,7 @@ class _Run(Seat):
     def result(self) -> TrainingResult | FinetuneError:
         if self.error is not None:
             return self.error
-        frozen = {name: value.detach().cpu() for name, value in self.member.network.state_dict().items()}
+        frozen = fetched(self.member.network.state_dict())
         best, weights = self.best.epoch if self.best else None, frozen | self.weights
         return TrainingResult(self.verdict, self.epochs, best, weights, self.evaluation, None, reason=self.reason)
 
@@ -163,8 +164,10 @@ def _train(stacks: Sequence[Stack[_Run]], batches: Iterable[Batch], number: int,
             for name, value in stack.step(fronts[stack.front_key], targets, precision).items():
                 terms[name] = terms.get(name, 0) + value * len(targets)
         samples += len(targets)
-    for stack, terms in zip(stacks, sums, strict=True):
-        means = {name: (value / max(samples, 1)).tolist() for name, value in terms.items()}
+    places = enumerate(zip(stacks, sums, strict=True))
+    totals = fetched({f"{place}.{name}": value for place, (_, terms) in places for name, value in terms.items()})
+    for place, (stack, terms) in enumerate(zip(stacks, sums, strict=True)):
+        means = {name: (totals[f"{place}.{name}"] / max(samples, 1)).tolist() for name in terms}
         for index, run in enumerate(stack.runs):
             kind = run.member.penalty.kind
             named = {"task": "task"} | ({"penalty": kind} if kind not in ("none", "decay") else {})

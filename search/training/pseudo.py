@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search.data.loader import Loader, generator
+from search.data.transfer import sent
 from search.records.study import Json
 from search.training.precision import Precision
 
@@ -61,7 +62,7 @@ class PseudoLabelled:
             if not len(chosen):
                 yield images, known
                 continue
-            guessed = F.one_hot(labels[chosen], self.classes).float().to(known.device) * self.weight
+            guessed = sent(F.one_hot(labels[chosen], self.classes).float(), known.device) * self.weight
             scale = (len(known) + len(chosen)) / len(known)
             more = self.varied.inputs(rows[chosen], number)
             yield torch.cat([images, more]), torch.cat([known, guessed]) * scale

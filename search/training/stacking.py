@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from search.data.transfer import fetched, sent
 from search.training.fit import TrainingPlan
 from search.training.optimizers import schedule
 from search.training.precision import Precision
@@ -146,6 +147,7 @@ class Stack(Generic[S]):
         self._sgd = first.member.recipe.name == "sgd"
         self.parameters: dict[str, Tensor] = {}
         self._state: list[dict[str, Tensor]] = []
+        self._numbers: dict[tuple[float, ...], Tensor] = {}
         with torch.no_grad():
             for index, layer in enumerate(first.layout.layers):
                 for name, _ in layer.named_parameters():
@@ -174,10 +176,12 @@ class Stack(Generic[S]):
     def weights(self, place: int) -> dict[str, Tensor]:
         """Return the head of the member at ``place`` under its names in the network's state dict, on the CPU."""
         names = self.runs[place].layout.names
-        return {
-            f"head.{names[int(name.split('.', 1)[0])]}.{name.split('.', 1)[1]}": value.detach()[place].cpu().clone()
-            for name, value in self.parameters.items()
-        }
+        return fetched(
+            {
+                f"head.{names[int(name.split('.', 1)[0])]}.{name.split('.', 1)[1]}": value[place]
+                for name, value in self.parameters.items()
+            }
+        )
 
     def front(self, features: Any) -> Any:
         """Return what the layers in front of the first one that learns make of ``features``."""
@@ -252,26 +256,34 @@ class Stack(Generic[S]):
             if any(strengths):
                 sums = torch.stack([_per_member(measure(value) * self._share(name, value))
                                     for name, value in self.parameters.items()])  # fmt: skip
-                terms.append(sums.sum(dim=0) * _like(strengths, sums))
+                terms.append(sums.sum(dim=0) * self._fixed(strengths, sums))
         return torch.stack(terms).sum(dim=0) if terms else None
 
     def _share(self, name: str, value: Tensor) -> Tensor:
         """Return 1 for members whose penalty applies to the parameter ``name``, 0 for others; broadcasts."""
         applies = [self._penalised[name] or run.member.penalty.everything for run in self.runs]
-        return _like([float(one) for one in applies], value).reshape(-1, *[1] * (value.ndim - 1))
+        return self._fixed([float(one) for one in applies], value).reshape(-1, *[1] * (value.ndim - 1))
+
+    def _fixed(self, numbers: Sequence[float], value: Tensor) -> Tensor:
+        """Return ``numbers``, the same in every step, beside ``value``; they are sent there once."""
+        key = tuple(numbers)
+        if key not in self._numbers:
+            self._numbers[key] = _like(numbers, value)
+        return self._numbers[key]
 
     def _update(self, gradients: Mapping[str, Tensor]) -> None:
-        rates = [run.member.recipe.lr_head * run.factor(self.steps) for run in self.runs]
-        decays = self._strengths(("decay",))
+        first = next(iter(self.parameters.values()))
+        rates = _like([run.member.recipe.lr_head * run.factor(self.steps) for run in self.runs], first)
+        decays = self._fixed(self._strengths(("decay",)), first)
         for name, value in self.parameters.items():
             shape = (-1, *[1] * (value.ndim - 1))
-            rate = _like(rates, value).reshape(shape)
-            decay = _like(decays, value).reshape(shape) * self._share(name, value)
+            rate = rates.reshape(shape)
+            decay = decays.reshape(shape) * self._share(name, value)
             (self._sgd_step if self._sgd else self._adamw_step)(name, value, gradients[name], rate, decay)
 
     def _sgd_step(self, name: str, value: Tensor, gradient: Tensor, rate: Tensor, decay: Tensor) -> None:
         momenta = [run.member.recipe.momentum for run in self.runs]
-        momentum = _like(momenta, value).reshape(-1, *[1] * (value.ndim - 1))
+        momentum = self._fixed(momenta, value).reshape(-1, *[1] * (value.ndim - 1))
         moved = self._state[0][name]
         gradient = gradient + decay * value
         moved.copy_(gradient if self.steps == 0 else momentum * moved + gradient)
@@ -288,7 +300,7 @@ class Stack(Generic[S]):
 
 
 def _like(numbers: Sequence[float], value: Tensor) -> Tensor:
-    return torch.tensor(numbers, dtype=value.dtype, device=value.device)
+    return sent(torch.tensor(numbers, dtype=value.dtype), value.device)
 
 
 def _per_member(value: Tensor) -> Tensor:

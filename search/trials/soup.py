@@ -16,6 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from search.data.transfer import fetched
 from search.records.study import Verdict
 from search.runtime.study_runtime import SOME, StudyRuntime
 from search.training.batch_norm_statistics import recalibrate
@@ -83,7 +84,7 @@ def averaged(
     if plan.plain is not None:
         network.load_state_dict(mean)
         recalibrate(network, plan.plain().epoch(1), plan.precision, MicroBatches(plan.micro_batch), plan.forward)
-        mean = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+        mean = fetched(network.state_dict())
     alone, together = objective(members[0]), objective(mean)
     return mean if together >= alone - _TOLERANCE * abs(alone) else None
 
