@@ -224,8 +224,7 @@ class Overlap:
     """How many samples of a ``split`` are also in training; for training itself, how many are duplicates.
 
     Attributes:
-        total: samples of the split.
-        first: name of the first of them.
+        total: samples of the split; ``first`` names one that is meant.
     """
 
     split: str
