@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 import threading
 from collections.abc import Callable
@@ -168,10 +169,11 @@ def test_axe_finds_no_serious_fault_on_any_page(page: Any, axe: Callable[..., An
         page.locator("h1").first.wait_for()
         if "drawn" in path:
             page.wait_for_function("() => document.querySelector('.js-plotly-plot .main-svg, .ag-row')")
-        for scheme in ("light", "dark"):
+        for width, scheme in itertools.product((1440, 390), ("light", "dark")):
+            page.set_viewport_size({"width": width, "height": 900})
             found = axe(page, scheme)
             worst = [one for one in found if one["impact"] in ("serious", "critical")]
-            faults += [(path, scheme, one["id"], one["nodes"][0]["html"][:200]) for one in worst]
+            faults += [(path, width, scheme, one["id"], one["nodes"][0]["html"][:200]) for one in worst]
         page.emulate_media(color_scheme="light")
     assert faults == []
 
