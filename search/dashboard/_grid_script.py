@@ -85,7 +85,7 @@ SCRIPT = """
     window.dash_clientside.set_props({type: 'seen', name: figure.dataset.figure}, {data: true});
   };
   const seeing = new IntersectionObserver(
-    entries => entries.filter(entry => entry.isIntersecting).forEach(entry => see(entry.target)), {rootMargin: '300px'});
+    entries => entries.filter(entry => entry.isIntersecting).forEach(entry => see(entry.target)), {rootMargin: '50px'});
   new MutationObserver(() => {
     document.querySelectorAll('.one[data-figure]:not([data-watched])').forEach(figure => {
       figure.dataset.watched = '';

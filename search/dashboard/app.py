@@ -101,10 +101,9 @@ def _layout() -> html.Div:
             ),
             dcc.Location(id="url", refresh="callback-nav"),
             dcc.Interval(id="tick", interval=_TICK_MS),
-            dcc.Store(id="pulse", data=""),
             dcc.Store(id="title", data=""),
             dcc.Store(id="picked", data={}, storage_type="session"),
-            html.Main(id="content", className="page"),
+            html.Main(dcc.Store(id="pulse", data=""), id="content", className="page"),  # until the first page is there
         ]
     )
 
@@ -120,7 +119,9 @@ def _navigation(app: Dash, pages: Pages) -> None:
     @checked
     def _page(path: str | None, query: str | None, picked: Picked) -> Any:
         address = Address.of(path, query)
-        return pages.page(address, (picked or {}).get(address.study, [])), address.title
+        pulse = pages.opened(address)  # first: what changes while the page is made is noticed at the next tick
+        shown_page = pages.page(address, (picked or {}).get(address.study, []))
+        return [dcc.Store(id="pulse", data=pulse), shown_page], address.title
 
     @app.callback(
         Output("url", "href", allow_duplicate=True),
@@ -243,11 +244,17 @@ def _live(app: Dash, pages: Pages) -> None:
         return update, drawing.version, components.options(drawing.views), style
 
     app.clientside_callback(  # type: ignore[no-untyped-call]
+        components.MOUNT,
+        Output({"type": "plot", "name": MATCH}, "children"),
+        Input({"type": "seen", "name": MATCH}, "data"),
+        State({"type": "seen", "name": MATCH}, "id"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(  # type: ignore[no-untyped-call]
         components.UPDATE_FIGURE,
         Output({"type": "figure", "name": MATCH}, "figure"),
         Input({"type": "update", "name": MATCH}, "data"),
         State({"type": "figure", "name": MATCH}, "figure"),
-        prevent_initial_call=True,
     )
 
     @app.callback(

@@ -16,6 +16,15 @@ from search.report.figures import trials_figures
 from search.report.figures._base import Drawing, Section
 
 CONFIG: Any = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"scale": 2}}
+_BLANK = {
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "xaxis": {"visible": False},
+    "yaxis": {"visible": False},
+}
+_HEIGHT = 380
+"""Pixels of a figure that is not drawn yet."""
+_GRAPH: Any = {"config": CONFIG, "className": "plot"}
 ROWS = 25
 """Rows of a table on a page; more are not listed."""
 
@@ -71,10 +80,17 @@ UPDATED = """function (ticks, pulse) {
 """How long ago what the page shows has changed, or was first shown."""
 
 
+MOUNT = """function (seen, own) {
+  if (!seen || document.querySelector(`.one[data-figure="${own.name}"] .plot`)) return window.dash_clientside.no_update;
+  const props = Object.assign(PROPS, {id: {type: 'figure', name: own.name}});
+  return {namespace: 'dash_core_components', type: 'Graph', props: props};
+}""".replace("PROPS", json.dumps({"figure": {"data": [], "layout": {"height": _HEIGHT, **_BLANK}}, **_GRAPH}))
+"""Runs in the browser: a first figure brings 4.8 MB of Plotly along, so none is there before it is scrolled to."""
+
+
 def figure(kind: Drawing, first: Shown | None = None) -> html.Section:
     """Return a figure's container; drawn at once from ``first``, else as soon as it is scrolled to."""
     views = first.views if first else ()
-    height = first.figure["layout"].get("height", 380) if first else 380
     named: Any = {"data-figure": kind.name}
     return html.Section(
         [
@@ -96,11 +112,11 @@ def figure(kind: Drawing, first: Shown | None = None) -> html.Section:
                 style={} if len(views) > 1 else {"display": "none"},
             ),
             html.Div(
-                dcc.Graph(
-                    id={"type": "figure", "name": kind.name},
-                    figure=first.figure if first else {"data": [], "layout": {"height": height, **_BLANK}},
-                    config=CONFIG,
-                    className="plot",
+                html.Div(
+                    dcc.Graph(id={"type": "figure", "name": kind.name}, figure=first.figure, **_GRAPH)
+                    if first
+                    else html.Div(style={"height": _HEIGHT}),
+                    id={"type": "plot", "name": kind.name},
                     style={"minWidth": kind.least_width} if kind.least_width else {},
                 ),
                 role="group",
@@ -125,14 +141,6 @@ def trials_figures_of(study: StudyRecord, numbers: Sequence[int]) -> list[html.S
 def aria(**names: str) -> Any:
     """Return ``aria-...`` attributes."""
     return {f"aria-{name}": value for name, value in names.items()}
-
-
-_BLANK = {
-    "paper_bgcolor": "rgba(0,0,0,0)",
-    "plot_bgcolor": "rgba(0,0,0,0)",
-    "xaxis": {"visible": False},
-    "yaxis": {"visible": False},
-}
 
 
 def options(views: Sequence[str]) -> list[dict[str, Any]]:

@@ -103,11 +103,11 @@ class Pages:
             case "workers":
                 return workers.page(aggregates.workers(self.cache.engine))
             case "study":
-                section = study.section_of(address.query)
-                kinds = [kind for kind in figures() if kind.section is section]
+                section, record = study.section_of(address.query), self._current(self.cache.study(address.study))
+                kinds = study.kinds(read(address.query).apply(record), section)
                 is_table = section is Section.TRIALS  # which nobody waits for a figure below it to see
-                first = None if is_table else self.drawing(address, kinds[0].name, 0)
-                return study.page(self._current(self.cache.study(address.study)), address.query, first, picked)
+                first = None if is_table or not kinds else self.drawing(address, kinds[0].name, 0)
+                return study.page(record, address.query, first, picked)
             case "trial":
                 return trial.page(self.cache.chosen(address.study, [address.trial]), address.trial)
             case "compare":
@@ -121,6 +121,13 @@ class Pages:
         if address.kind == "workers":
             return str(hash(aggregates.workers(self.cache.engine)))
         return str(hash(tuple(_summed(summary) for summary in self.cache.summaries())))
+
+    def opened(self, address: Address) -> str:
+        """Return the pulse of a page that is opened; empty where there is nothing that could change."""
+        try:
+            return self.pulse(address)
+        except FinetuneError:
+            return ""
 
     def announced(self, address: Address, before: str | None) -> str:
         """Return the pulse for a page that knows the one ``before``: the same while its study rests."""
@@ -152,9 +159,8 @@ class Pages:
         return no_update
 
     def _current(self, record: StudyRecord) -> StudyRecord:
-        """Return a study with what its winner and its running trials are shown with."""
-        numbers = [trial.number for trial in running.shown(record)]
-        return self.cache.with_curves(self.cache.with_winner(record), numbers)
+        """Return a study with the curves of its running trials."""
+        return self.cache.with_curves(record, [trial.number for trial in running.shown(record)])
 
     def learnt(self, address: Address) -> Any:
         """Return what the search learnt, computed once for every state of the study."""

@@ -10,7 +10,8 @@ from typing import Any
 from dash import dcc, html
 
 from search.dashboard import components
-from search.records.study import OPEN, StudyRecord, TrialRecord, TrialState, of_target
+from search.records.plain_text import numbered
+from search.records.study import OPEN, Refit, Repeat, StudyRecord, TrialRecord, TrialState, of_target
 from search.report import tables, theme, wording
 
 MOST = 4
@@ -26,27 +27,58 @@ def shown(study: StudyRecord) -> list[TrialRecord]:
 
 
 def parts(study: StudyRecord, now: datetime) -> list[Any]:
-    """Return a bar, the time left and the trials that run; nothing while none runs."""
-    trials = shown(study)
-    if not trials:
+    """Return a bar, the time left and what runs: trials, or trainings after the search; nothing while none does."""
+    trials, further = shown(study), _further(study)
+    if not trials and not further:
         return []
     done = sum(trial.state.is_finished for trial in study.trials)
-    open_ended = study.target >= OPEN
-    left = None if open_ended else seconds_left(study, now)
-    words = f"{of_target(done, study.target)} trials done"
-    words += f", about {wording.duration(round(left))} left" if left else ""
-    bar: Any = {} if open_ended else {"value": str(done), "max": str(study.target)}
+    ahead = [_bar(_trials_words(study, done, now), "Trials done", done, study.target)] if trials else []
     return [
         html.Section(
-            [
-                html.P(words),
-                html.Progress(**bar, **components.aria(label="Trials done")),
-                *(_line(study, trial) for trial in trials),
-            ],
+            [part for bar in (*ahead, *further) for part in bar] + [_line(study, trial) for trial in trials],
             className="running",
             **components.aria(label="Running now"),
         )
     ]
+
+
+def _trials_words(study: StudyRecord, done: int, now: datetime) -> str:
+    words = f"{of_target(done, study.target)} trials done"
+    pace = None if study.target >= OPEN else seconds_left(study, now)
+    limit = limit_left(study, now)
+    if limit is not None and (pace is None or limit < pace):
+        return f"{words}; the time limit leaves {wording.duration(round(limit))}, the final model included"
+    return f"{words}, about {wording.duration(round(pace))} left" if pace else words
+
+
+def _bar(words: str, label: str, done: int, most: int) -> list[Any]:
+    share: Any = {} if most >= OPEN else {"value": str(done), "max": str(most)}
+    return [html.P(words), html.Progress(**share, **components.aria(label=label))]
+
+
+def _further(study: StudyRecord) -> list[list[Any]]:
+    """Return a bar for each kind of training outside of the search that runs now."""
+    kinds: tuple[tuple[str, Sequence[Repeat | Refit]], ...] = (
+        ("The best candidates are trained again with fresh seeds", study.repeats),
+        ("The final model is being trained", study.finals),
+        ("A candidate is trained for use", study.refits),
+    )
+    bars = []
+    for words, trainings in kinds:
+        states = [training.state for training in trainings]
+        if TrialState.RUNNING in states:
+            done = sum(state.is_finished for state in states)
+            bars.append(_bar(f"{words}: {done} of {numbered(len(states), 'trainings')} done", words, done, len(states)))
+    return bars
+
+
+def limit_left(study: StudyRecord, now: datetime) -> float | None:
+    """Return the seconds that a time limit leaves the study's first run; None without one, and in later runs."""
+    limit = (((study.spec or {}).get("study") or {}).get("search") or {}).get("timeout")
+    if not isinstance(limit, int | float) or study.created_at is None:
+        return None
+    left = limit - (now - study.created_at).total_seconds()
+    return left if left > 0 else None
 
 
 def seconds_left(study: StudyRecord, now: datetime) -> float | None:

@@ -86,22 +86,19 @@ class StudyCache:
     def study(self, name: str, needs: Iterable[Need] = ()) -> StudyRecord:
         """Return the current study, with the data that figures with these ``needs`` read.
 
+        The evaluations of the best trials are always among them: which of these is the winner, they decide.
+
         Raises:
             NotFoundError: no such study.
         """
         cached = self._current(name)
         with cached.lock:
-            missing = set(needs) - cached.has
+            missing = {Need.DETAILS, *needs} - cached.has
             if missing:
                 cached.has |= missing
                 self._complete(cached, cached.trials, missing)
                 cached.built = None
             return self._built(cached)
-
-    def with_winner(self, study: StudyRecord) -> StudyRecord:
-        """Return ``study`` with its best trial and its baseline complete, as a page's headline needs them."""
-        numbers = {trial.number for trial in (study.best, study.baseline) if trial is not None}
-        return gather.with_details(study, aggregates.details(self.engine, study.name, sorted(numbers)))
 
     def with_curves(self, study: StudyRecord, numbers: Sequence[int]) -> StudyRecord:
         """Return ``study`` with the curves of the running trials ``numbers``; every epoch of theirs now is a change."""

@@ -37,7 +37,7 @@ def columns(study: StudyRecord) -> list[dict[str, Any]]:
         _column("trial", "trial", 76, **_NUMBER, pinned="left", cellRenderer="Trial", suppressHeaderFilterButton=True),
         _column("value", metric, 116, **_NUMBER),
         _column("gain", "gain, points" if points else "gain", 124, **_NUMBER, headerTooltip="over the plain recipe"),
-        _column("state", "state", 220, cellRenderer="State"),
+        _column("state", "state", 240, cellRenderer="State"),
         _column("strip", "structure", 190, cellRenderer="Strip", sortable=False, filter=False),
         _column("parameters", "params", 104, **_NUMBER),
         _column("flops", "FLOPs", 104, **_NUMBER),
@@ -188,23 +188,26 @@ def table(study: StudyRecord, picked: Collection[int]) -> html.Div:
                 ],
                 className="view",
             ),
-            dash_ag_grid.AgGrid(
-                id="trials",
-                columnDefs=defined,
-                rowModelType="infinite",
-                defaultColDef={
-                    "sortable": True,
-                    "resizable": True,
-                    "filter": True,
-                    "cellDataType": False,  # a column's own type would format its numbers
-                    "valueFormatter": {"function": "shownText(params)"},
-                },
-                selectedRows={"ids": [str(number) for number in picked]},
-                getRowId="params.data.id",
-                dashGridOptions=options,
-                eventListeners={"cellKeyDown": ["openTrial(params)"], "modelUpdated": ["rowsCame(params)"]},
+            html.Div(  # keeps the place before the table has loaded: nothing below moves when it comes
+                dash_ag_grid.AgGrid(
+                    id="trials",
+                    columnDefs=defined,
+                    rowModelType="infinite",
+                    defaultColDef={
+                        "sortable": True,
+                        "resizable": True,
+                        "filter": True,
+                        "cellDataType": False,  # a column's own type would format its numbers
+                        "valueFormatter": {"function": "shownText(params)"},
+                    },
+                    selectedRows={"ids": [str(number) for number in picked]},
+                    getRowId="params.data.id",
+                    dashGridOptions=options,
+                    eventListeners={"cellKeyDown": ["openTrial(params)"], "modelUpdated": ["rowsCame(params)"]},
+                    style={"height": "100%", "width": "100%"},
+                ),
                 className="trials",
-                style={"height": _HEADER + _ROW * len(study.trials) + 20 if is_short else None, "width": "100%"},
+                style={"height": _HEADER + _ROW * len(study.trials) + 20} if is_short else {},
             ),
         ]
     )

@@ -224,8 +224,7 @@ class Overlap:
     """How many samples of a ``split`` are also in training; for training itself, how many are duplicates.
 
     Attributes:
-        total: samples of the split.
-        first: name of the first of them.
+        total: samples of the split; ``first`` names one that is meant.
     """
 
     split: str
@@ -235,9 +234,10 @@ class Overlap:
 
     def words(self, noun: str) -> str:
         """Return a sentence about the overlap; ``noun`` names the samples."""
+        named = self.first if self.first.endswith((".", "?", "!")) else f"{self.first}."  # texts end as they do
         if self.split == "train":
-            return f"{self.count} of {self.total} training {noun} are duplicates of others; one of them: {self.first}."
-        return f"{self.counted(noun)}, so results on them are too optimistic; the first: {self.first}."
+            return f"{self.count} of {self.total} training {noun} are duplicates of others; one of them: {named}"
+        return f"{self.counted(noun)}, so results on them are too optimistic; the first: {named}"
 
     def counted(self, noun: str) -> str:
         """Return the number of samples, in a clause that names no file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from search.records.plain_text import numbered
 from search.records.study import StudyRecord, TrialRecord
 from search.report import effects, parameters, shown_trials, wording
 from search.report.confirmed import sentences
@@ -59,23 +60,26 @@ def _shared(done: list[TrialRecord]) -> str:
 
 
 def _alike(done: list[TrialRecord]) -> str:
-    """Return the parts of the best trials' words that all of them share, and not all others too."""
+    """Return the parts of the best trials' words that all of them share, and most of the others lack."""
     if len(done) < _TOLD_APART:
-        return ""
+        trials = numbered(len(done), "complete trials")
+        return f"{trials}: too few to say what good ones have in common, which takes {_TOLD_APART}." if done else ""
     count = max(len(done) // 4, 3)
     best, others = ([set(trial.words.split(", ")) for trial in part] for part in (done[:count], done[count:]))
     shared = [
         part
         for part in done[0].words.split(", ")
-        if all(part in words for words in best) and not all(part in words for words in others)
+        if all(part in words for words in best) and 2 * sum(part in words for words in others) <= len(others)
     ]
+    if not shared:
+        if len(done) >= FEWEST:  # other sentences say what the best are like
+            return ""
+        return f"The best {count} of {len(done)} complete trials have nothing in common that most of the others lack."
     having = sum(set(shared) <= words for words in others)
     few = " (too few trials to say why)" if len(done) < FEWEST else ""
     return (
         f"The best {count} of {len(done)} complete trials have in common: {', '.join(shared)}; so "
         f"{'has' if having == 1 else 'have'} {having or 'none'} of the other {len(others)}{few}."
-        if shared
-        else ""
     )
 
 

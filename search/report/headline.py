@@ -37,12 +37,22 @@ class Headline(NamedTuple):
     strip: tuple[structures.Cell, ...] = ()
 
     @property
+    def lines(self) -> list[str]:
+        """What stands below gain and badge, a line each."""
+        return [_begun(line) for line in (self.values if self.gain else "", self.size, self.reason) if line]
+
+    @property
     def sentence(self) -> str:
         """The whole headline but the candidate, for terminals."""
         head = f"{self.values}: {self.gain}" if self.gain else self.values
         judged = ": ".join(part for part in (self.badge, self.reason) if part)
         parts = [f"{head}{f' ({judged})' if judged else ''}.", f"{self.size}." if self.size else ""]
-        return " ".join(part[0].upper() + part[1:] if index else part for index, part in enumerate(parts) if part)
+        return " ".join(_begun(part) if index else part for index, part in enumerate(parts) if part)
+
+
+def _begun(text: str) -> str:
+    """Return ``text`` with a capital, as sentences begin; names such as ``mIoU`` stay as they are."""
+    return text[0].upper() + text[1:] if text.split(maxsplit=1)[0].islower() else text
 
 
 def headline(study: StudyRecord) -> Headline | None:
@@ -79,7 +89,8 @@ def _missing(study: StudyRecord) -> str:
     if study.baseline is not None:
         return "the plain recipe has no result yet"
     search = ((study.spec or {}).get("study") or {}).get("search") or {}
-    if search.get("timeout") or search.get("budget"):
+    runs = any(trial.state is TrialState.RUNNING for trial in study.trials)
+    if not runs and (search.get("timeout") or search.get("budget")):
         return (
             "the plain recipe was not tried, as it comes after the first few candidates and only where it takes at "
             "most a tenth of the time; a new study with more time tries it"

@@ -194,7 +194,7 @@ def _study(study: StudyRecord, place: int, drawn: Drawings, level: int) -> str:
     contents = "".join(f"<li><a href='#{place}-{part.name}'>{escape(part.title)}</a></li>" for part in parts)
     return (
         f"<header><{top}>{escape(study.name)}</{top}><p class='soft'>{_subtitle(study)}</p></header>"
-        f"{_warning(study)}{_winner(study)}{_tiles(study)}{_findings(study, level + 1)}"
+        f"{_winner(study)}{_tiles(study)}{_warning(study)}{_findings(study, level + 1)}"
         f"{_contents(contents, place)}"
         f"{''.join(section(f'{place}/{part.name}', part, drawn, level + 1) for part in parts)}"
         f"{_front(study, level + 1)}{_confirmations(study, level + 1)}{_ranking(study, place, level + 1)}"
@@ -217,7 +217,8 @@ def _subtitle(study: StudyRecord) -> str:
 
 
 def _warning(study: StudyRecord) -> str:
-    return "".join(f"<p class='warn'>{escape(note)}</p>" for note in tables.warnings(study))
+    failed = [f"{note} (trial {number})" for note, number in tables.failure_notes(study)]
+    return "".join(f"<p class='warn'>{escape(note)}</p>" for note in (*failed, *tables.warnings(study)))
 
 
 def _winner(study: StudyRecord) -> str:
@@ -225,10 +226,10 @@ def _winner(study: StudyRecord) -> str:
     if shown is None:
         return f"<section class='headline'><p>{escape(sentence(study))}</p></section>"
     badge = f"<span class='badge {shown.proof.name.lower()}'>{escape(shown.badge)}</span>" if shown.badge else ""
-    lines = "".join(f"<p>{escape(line)}</p>" for line in (shown.size, shown.reason) if line)
+    lines = "".join(f"<p>{escape(line)}</p>" for line in shown.lines)
     return (
         f"<section class='headline' aria-label='Result'><p class='gain'><b>{escape(shown.gain or shown.values)}</b>"
-        f"{badge}</p>{f'<p>{escape(shown.values)}</p>' if shown.gain else ''}{lines}{_strip(shown)}"
+        f"{badge}</p>{lines}{_strip(shown)}"
         f"<p class='name'><b>{escape(shown.name)}</b>: {escape(shown.words)}</p></section>"
     )
 

@@ -26,11 +26,9 @@ p { margin: 6px 0; } .soft { color: var(--soft); } a { color: var(--accent); }
 a:focus-visible, button:focus-visible, select:focus-visible, input:focus-visible, summary:focus-visible,
   [tabindex]:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .skip { position: absolute; left: -999px; } .skip:focus { left: 8px; top: 8px; background: var(--back); padding: 8px; }
-.winner { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--good); border-radius: 8px;
+.card, .headline { background: var(--card); border: 1px solid var(--line); border-left-width: 4px; border-radius: 8px;
   padding: 14px 18px; margin: 16px 0; overflow-wrap: anywhere; }
-.headline { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--good); border-radius: 8px;
-  padding: 14px 18px; margin: 16px 0; overflow-wrap: anywhere; }
-.headline:not(:has(.gain)) { border-left-color: var(--line); }
+.winner, .headline:has(.gain) { border-left-color: var(--good); } .card.plain { border-left-color: PLAIN; }
 .gain { display: flex; flex-wrap: wrap; gap: 4px 16px; align-items: center; margin: 0; }
 .gain b { font-size: 2.1rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .badge { border: 2px solid var(--soft); color: var(--soft); border-radius: 999px; padding: 1px 12px; font-weight: 600; }
@@ -42,7 +40,7 @@ a:focus-visible, button:focus-visible, select:focus-visible, input:focus-visible
 @container (max-width: 480px) { .strip i { font-size: 0; } }
 UNITS
 .name { color: var(--soft); font-size: .85rem; }
-.winner strong { font-size: 1.05rem; }
+.card strong { font-size: 1.05rem; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 16px 0; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; }
 .tile b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
@@ -94,6 +92,7 @@ footer { color: var(--soft); font-size: .85rem; padding: 32px 0; }
   th, td, td.words { white-space: normal; min-width: 0; } td.number { white-space: nowrap; } }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 """.replace("FONT", theme.FONT)
+    .replace("PLAIN", theme.ORANGE)
     .replace("DARK", _DARK)
     .replace("BRIGHT", _BRIGHT)
     .replace(

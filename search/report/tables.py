@@ -12,6 +12,8 @@ from search.records.study import StudyRecord, TrialRecord, TrialState, of_target
 from search.report import front, parameters, shown_trials, wording
 from search.report.headline import headline
 
+_KINDS_MOST = 3
+"""Most kinds of failure that are named at the top of a page."""
 STUDIES = ("study", "data set", "backbone", "metric", "best", "plain recipe", "against it", "trials", "training")
 """Columns of the table of studies."""
 
@@ -72,6 +74,21 @@ def failures(study: StudyRecord) -> list[tuple[str, str, str]]:
     ]
 
 
+def failure_notes(study: StudyRecord) -> list[tuple[str, int]]:
+    """Return a sentence and the last trial for each of the most frequent kinds of failure."""
+    kinds: dict[str, list[TrialRecord]] = {}
+    for trial in study.trials:
+        if trial.failure is not None:
+            kinds.setdefault(trial.failure.kind, []).append(trial)
+    notes = []
+    for kind, failed in sorted(kinds.items(), key=lambda item: -len(item[1]))[:_KINDS_MOST]:
+        last = failed[-1]
+        message = last.failure.message if last.failure is not None else ""
+        count = f"{len(failed)} of {numbered(len(study.trials), 'trials')} failed"
+        notes.append((f"{count} ({kind}): {message}", last.number))
+    return notes
+
+
 def facts(study: StudyRecord) -> list[tuple[str, str]]:
     """Return the numbers at the top of a page, each with its unit."""
     best = study.best
@@ -84,7 +101,12 @@ def facts(study: StudyRecord) -> list[tuple[str, str]]:
             lines.append((wording.count(best.size.parameters), f"parameters, {trained} trained"))
             lines.append((wording.count(best.size.flops), "FLOPs of one forward pass"))
     text, _, saved = cost(study).partition(" of training in all trials")
-    return [*lines, (text, f"of training{saved}")]
+    further = sum(one.seconds for trainings in (study.repeats, study.finals, study.refits) for one in trainings)
+    more = f", {wording.duration(further)} after them" if further else ""
+    return [
+        *lines,
+        (text, f"of training in trials{more}{saved.replace(' were saved by ending weak trials early', ' saved')}"),
+    ]
 
 
 def warnings(study: StudyRecord) -> list[str]:

@@ -16,7 +16,7 @@ from search.report import confirmed, parameters, structures, tables, theme
 from search.report import front as fronts
 from search.report import headline as headlines
 from search.report.figures import figures
-from search.report.figures._base import Section
+from search.report.figures._base import Figure, Section
 from search.report.findings import findings
 
 _LOOKED_AT = 2000
@@ -31,27 +31,33 @@ def section_of(query: str) -> Section:
     return next((section for section in Section if section.value == wanted), Section.PROGRESS)
 
 
+def kinds(study: StudyRecord, section: Section) -> list[Figure]:
+    """Return the figures of ``section`` that ``study`` may fill; of its winner's results, those that there are."""
+    found = [kind for kind in figures() if kind.section is section and kind.is_for(study)]
+    if section is not Section.CLASSES or study.best is None:
+        return found
+    return [kind for kind in found if kind.rows(study) is not None]
+
+
 def page(study: StudyRecord, query: str, first: components.Shown | None, picked: Collection[int]) -> html.Div:
     """Return the page of ``study``; ``first`` is the first figure of the section, drawn already."""
     conditions, section = read(query), section_of(query)
-    kinds = [kind for kind in figures() if kind.section is section]
     kept = conditions.apply(study)
     notes = [html.P(note, className="warn") for note in tables.warnings(study)]
     return html.Div(
         [
             html.H1(study.name),
             html.P(tables.subtitle(study), className="soft"),
-            *notes,
             html.Div(facts(kept, section, live=conditions.is_empty), id="facts"),
+            *notes,
             *([html.Div(id="learnt")] if section is Section.PROGRESS else []),
             _filters(study, conditions),
             components.tabs(study.name, list(Section), section, conditions.to_query()),
             _picks(study.name, picked),
             *([trials_table.table(kept, picked)] if section is Section.TRIALS else []),
-            *[components.figure(kind, first if index == 0 else None) for index, kind in enumerate(kinds)],
+            *[components.figure(kind, None if place else first) for place, kind in enumerate(kinds(kept, section))],
             html.Div(front(kept), id="front"),
-            *_confirmations(study),
-            *_failures(study),
+            *([*_confirmations(study), *_failures(study)] if section is Section.PROGRESS else []),
             _downloads(study.name, conditions.to_query()),
             html.Details([html.Summary("Study file"), html.Pre(study.spec_text)]),
         ]
@@ -70,6 +76,13 @@ def facts(study: StudyRecord, section: Section = Section.PROGRESS, *, live: bool
         html.Section(_headline(study), className="headline", **components.aria(label="Result")),
         *now,
         components.tiles(study),
+        *(
+            html.P(
+                [f"{note} (", dcc.Link(f"trial {number}", href=components.trial_path(study.name, number)), ")"],
+                className="warn",
+            )
+            for note, number in tables.failure_notes(study)
+        ),
     ]
 
 
@@ -90,12 +103,11 @@ def _headline(study: StudyRecord) -> list[Any]:
     headline = headlines.headline(study)
     if headline is None or study.best is None:
         return [html.P(headlines.sentence(study))]
-    lines = [line for line in (headline.values if headline.gain else "", headline.size, headline.reason) if line]
     strip = [html.I(cell.short, className=cell.state, title=cell.words) for cell in headline.strip]
     words = structures.words(headline.strip)
     return [
         html.P([html.B(headline.gain or headline.values), *_badge(headline)], className="gain"),
-        *(html.P(line) for line in lines),
+        *(html.P(line) for line in headline.lines),
         *([html.Div(strip, className="strip", role="img", **components.aria(label=words))] if strip else []),
         *([html.P(words, className="name")] if strip else []),
         html.P(

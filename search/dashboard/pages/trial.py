@@ -8,6 +8,7 @@ from typing import Any
 from dash import dcc, html
 
 from search.dashboard import components
+from search.records.command_line import command
 from search.records.study import StudyRecord, TrialRecord
 from search.report import front, parameters, wording
 from search.report.gain import lead_over_plain
@@ -66,44 +67,58 @@ def _neighbours(study: StudyRecord, number: int) -> html.Nav:
 
 def facts(study: StudyRecord, trial: TrialRecord) -> list[Any]:
     """Return what changes while the trial runs."""
+    says_why = trial.ended and trial.failure is None
     notes: list[Any] = [
         html.P(html.Strong(trial.words or "not sampled yet")),
-        html.P(f"{trial.state.value}; {trial.ended}" if trial.ended else trial.state.value),
+        html.P(f"{trial.state.value}; {trial.ended}" if says_why else trial.state.value),
         *([html.P(f"Found: {way}.", className="soft")] if (way := found_by(trial)) else []),
     ]
     lead = lead_over_plain(study, trial)
     if lead is not None and study.baseline is not None:
         change = wording.change(lead, study.metric)
         notes.append(html.P(f"{change} against the plain recipe ({wording.number(study.baseline.value)})."))
-    cells = [
-        (wording.number(trial.value), wording.metric_name(study.metric)),
-        (str(trial.best_epoch or "–"), f"best epoch of {len(trial.epochs)}"),
-        (wording.duration(trial.seconds), "training"),
-        (trial.worker or "–", f"worker, attempt {trial.attempts}"),
-    ]
+    cells = []
+    if trial.value is not None or trial.failure is None:
+        cells.append((wording.number(trial.value), wording.metric_name(study.metric)))
+        cells.append((str(trial.best_epoch or "–"), f"best epoch of {len(trial.epochs)}"))
     if trial.size is not None:
         trained = wording.count(trial.size.trained)
-        cells.insert(2, (wording.count(trial.size.parameters), f"parameters, {trained} trained"))
-        cells.insert(3, (wording.count(trial.size.flops), "FLOPs of one forward pass"))
+        cells.append((wording.count(trial.size.parameters), f"parameters, {trained} trained"))
+        cells.append((wording.count(trial.size.flops), "FLOPs of one forward pass"))
+    cells.append((wording.duration(trial.seconds), "training"))
+    cells.append((trial.worker or "–", f"worker, attempt {trial.attempts}"))
     cells += front.further(study, trial)
+    mark = " winner" if _is_winner(study, trial) else " plain" if trial.is_baseline else ""
     shown: list[Any] = [
-        html.Section(notes, className="winner"),
+        html.Section(notes, className=f"card{mark}"),
         html.Div(
             [html.Div([html.B(value), html.Span(label)], className="tile") for value, label in cells], className="tiles"
         ),
     ]
-    return [*_fault(trial), *shown]
+    return [*_fault(study, trial), *shown]
 
 
-def _fault(trial: TrialRecord) -> list[Any]:
-    """Return why the trial failed, the first question of anyone who opens its page."""
+def _is_winner(study: StudyRecord, trial: TrialRecord) -> bool:
+    return study.best is not None and study.best.number == trial.number
+
+
+def _fault(study: StudyRecord, trial: TrialRecord) -> list[Any]:
+    """Return why the trial failed, the first question of anyone who opens its page, and what can be done."""
     if trial.failure is None:
         return []
+    again = command("retry", study.name, "--trial", str(trial.number))
+    told = (
+        [html.P("The search goes on without it: trained again, it would most likely fail again.")]
+        if trial.failure.kind == "nan"
+        else [html.P("Once the cause is mended, this trains it again, from its last checkpoint:"), html.Pre(again)]
+    )
+    traceback = trial.failure.traceback
     return [
         html.Section(
             [
-                html.P(f"{trial.failure.kind}: {trial.failure.message}", className="warn"),
-                html.Details([html.Summary("Traceback"), html.Pre(trial.failure.traceback or "none recorded")]),
+                html.P([html.B("Failed: "), f"{trial.failure.kind}: {trial.failure.message}"], className="warn"),
+                *told,
+                *([html.Details([html.Summary("Traceback"), html.Pre(traceback)])] if traceback else []),
             ]
         )
     ]

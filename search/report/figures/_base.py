@@ -75,6 +75,10 @@ class Drawing(ABC):
 class Figure(Drawing):
     """A figure of one study."""
 
+    def is_for(self, study: StudyRecord) -> bool:
+        """Return whether there may be anything to draw, now or when further trials have ended; reads no trial."""
+        return True
+
     @abstractmethod
     def rows(self, study: StudyRecord) -> Any:
         """Return the numbers to draw; None if there is nothing to draw."""

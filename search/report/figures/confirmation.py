@@ -43,6 +43,9 @@ class Confirmation(Figure):
         "it above."
     )
 
+    def is_for(self, study: StudyRecord) -> bool:
+        return bool(study.repeats)
+
     def rows(self, study: StudyRecord) -> Rows | None:
         candidates = [
             Row(row.number, row.searched, row.folds, row.values, row.mean, row.margin, row.is_baseline)

@@ -30,8 +30,8 @@ class History(Figure):
 
     name, title, order, section = "history", "Best so far", 10, Section.PROGRESS
     how_to_read = (
-        "Each point is a trial when it ended; the line is the best complete one so far. Pruned trials that are far off "
-        "are ticks at the edge."
+        "Each point is a trial when it ended; the line is the best complete one so far. Ticks at the edge are pruned "
+        "trials that are far off."
     )
 
     def rows(self, study: StudyRecord) -> Rows | None:

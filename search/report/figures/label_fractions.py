@@ -38,6 +38,9 @@ class LabelFractions(Figure):
         "that still rises at its right end would gain from more labelled samples."
     )
 
+    def is_for(self, study: StudyRecord) -> bool:
+        return any(repeat.fraction != 1 for repeat in study.repeats)
+
     def rows(self, study: StudyRecord) -> Rows | None:
         by_candidate: dict[int, list[Point]] = {}
         plain = set()

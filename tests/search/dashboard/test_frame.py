@@ -10,10 +10,17 @@ from search.dashboard import access
 
 
 @pytest.mark.parametrize(
-    ("path", "has_table"), [("/", False), ("/study/drawn", False), ("/study/drawn?tab=trials", True)]
+    ("path", "has_table", "has_figure"),
+    [
+        ("/", False, False),
+        ("/workers", False, False),
+        ("/study/drawn", False, True),
+        ("/study/drawn/trial/3", False, True),
+        ("/study/drawn?tab=trials", True, False),
+    ],
 )
-def test_the_tables_script_is_fetched_only_where_a_table_is(
-    path: str, has_table: bool, filled: str, serve: Callable[..., Any]
+def test_scripts_are_fetched_ahead_only_where_a_table_or_figure_is_seen_at_once(
+    path: str, has_table: bool, has_figure: bool, filled: str, serve: Callable[..., Any]
 ) -> None:
     client = serve(filled).client
     text = client.get(path).text
@@ -21,6 +28,7 @@ def test_the_tables_script_is_fetched_only_where_a_table_is(
     assert grid is not None
     assert f'<script src="{grid[1]}"' not in text
     assert (f'rel="preload" as="script" href="{grid[1]}"' in text) == has_table
+    assert ("plotly.min.js" in text) == has_figure
     answer = client.get(grid[1])
     assert answer.status_code == 200
     assert b"dash_ag_grid" in answer.data

@@ -8,7 +8,7 @@ import pytest
 
 from search.dashboard import running
 from search.dashboard.study_cache import StudyCache
-from search.records.study import OPEN, EpochRecord, StudyRecord, TrialState
+from search.records.study import OPEN, EpochRecord, Refit, Repeat, StudyRecord, TrialState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -76,3 +76,34 @@ def test_a_trial_before_its_first_epoch_has_no_curve(study: StudyRecord) -> None
     text = str(running.parts(young, NOW))
     assert "is in epoch 1 of" in text
     assert "svg" not in text
+
+
+def limited(study: StudyRecord, begun: datetime) -> StudyRecord:
+    return replace(study, created_at=begun, spec={"study": {"search": {"timeout": 400.0}}})
+
+
+def test_a_time_limit_that_comes_first_is_what_is_left(study: StudyRecord) -> None:
+    near = limited(study, NOW - timedelta(seconds=340))
+    assert "6 of 16 trials done; the time limit leaves 1 min 00 s, the final model included" in str(
+        running.parts(near, NOW)
+    )
+    far = replace(near, target=7)
+    assert "6 of 7 trials done, about" in str(running.parts(replace(far, created_at=NOW), NOW))
+    assert "6 trials done; the time limit leaves" in str(running.parts(replace(near, target=OPEN), NOW))
+
+
+def test_a_later_runs_limit_is_unknown(study: StudyRecord) -> None:
+    assert running.limit_left(limited(study, NOW - timedelta(hours=1)), NOW) is None
+    assert running.limit_left(study, NOW) is None
+
+
+def test_trainings_after_the_search_are_shown_while_they_run(study: StudyRecord) -> None:
+    ended = replace(study, trials=study.trials[:-1])
+    fresh = (Repeat(1, 1, state=TrialState.COMPLETE, value=0.5), Repeat(1, 2, state=TrialState.RUNNING), Repeat(1, 3))
+    text = str(running.parts(replace(ended, repeats=fresh), NOW))
+    assert "The best candidates are trained again with fresh seeds: 1 of 3 trainings done" in text
+    assert "max='3', value='1'" in text
+    assert "trials done" not in text
+    final = Refit(0, 1, "words", {}, "train+val", 5, ema=False, tta=False, state=TrialState.RUNNING)
+    text = str(running.parts(replace(ended, finals=(final,)), NOW))
+    assert "The final model is being trained: 0 of 1 training done" in text

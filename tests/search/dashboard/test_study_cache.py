@@ -44,6 +44,13 @@ def test_it_sees_what_the_report_sees(cache: StudyCache) -> None:
         assert shown_trials.epochs_run(mine) == shown_trials.epochs_run(theirs)
 
 
+def test_the_winner_is_chosen_from_what_the_report_chooses_it_from(cache: StudyCache) -> None:
+    found, told = cache.study("drawn"), gather(cache.engine, "drawn")
+    assert found.best is not None
+    assert [trial.evaluation for trial in found.ranking] == [trial.evaluation for trial in told.ranking]
+    assert all(trial.evaluation is not None for trial in found.ranking[:10])
+
+
 def test_a_running_trial_appears_grows_and_ends(cache: StudyCache, own: str) -> None:
     cache.study("drawn", set(Need))
     before = cache.version("drawn")

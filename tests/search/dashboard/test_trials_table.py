@@ -53,8 +53,8 @@ def test_a_structure_is_sent_as_a_letter_a_unit(drawn: StudyRecord) -> None:
 
 def test_of_several_thousand_structures_each_kind_is_read_once(cache: StudyCache) -> None:
     """The table shows the structure of every trial, which an outline does not have."""
-    outline = cache.study("drawn")
-    assert not any(trial.size.unit_states for trial in outline.trials if trial.size)
+    outline = cache.study("drawn")  # with the details of the best trials
+    assert not all(trial.size.unit_states for trial in outline.trials if trial.size)
     assert all(trial.size.unit_states for trial in cache.study("drawn", [Need.STRUCTURES]).trials if trial.size)
 
 
@@ -125,6 +125,22 @@ def test_the_table_is_sorted_searched_and_its_columns_are_picked(page: Any, show
     number = link.inner_text()
     link.click()
     page.get_by_role("heading", name=f"Trial {number}").wait_for()
+    assert page.faults == []
+
+
+def test_the_table_is_asked_for_once_and_brings_no_plotly_along(page: Any, shown: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.post_data or request.url))
+    page.goto(f"{shown}/study/drawn?tab=trials")
+    page.locator("#trials .ag-row").first.wait_for()
+    with page.expect_request(lambda request: '"pulse.data"' in (request.post_data or "")):
+        pass
+    page.wait_for_timeout(300)
+    assert sum("getRowsResponse" in text for text in asked) == 1
+    assert not any("plotly" in text for text in asked)
+    page.locator(".one[data-figure]").scroll_into_view_if_needed()
+    page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for()
+    assert any("plotly" in text for text in asked)
     assert page.faults == []
 
 

@@ -39,7 +39,9 @@ def test_units_are_not_counted_over_several_backbones() -> None:
 
 def test_a_study_of_few_trials_has_learnt_nothing_yet(study: StudyRecord) -> None:
     assert len(study.ranking) < FEWEST
-    assert findings(study) == findings(replace(study, trials=())) == []
+    (line,) = findings(study)
+    assert line.endswith("have nothing in common that most of the others lack.")
+    assert findings(replace(study, trials=())) == []
 
 
 def test_of_a_few_trials_only_what_the_best_have_in_common_is_told(study: StudyRecord) -> None:
@@ -53,9 +55,18 @@ def test_of_a_few_trials_only_what_the_best_have_in_common_is_told(study: StudyR
     ]
     done[5] = replace(done[5], words="a, b, c")
     assert "so has 1 of the other 5" in findings(replace(study, trials=tuple(done)))[0]
-    assert findings(replace(study, trials=tuple(done[:5]))) == []
+    done[4:7] = [replace(trial, words="a, b, c") for trial in done[4:7]]
+    assert findings(replace(study, trials=tuple(done))) == [
+        "The best 3 of 8 complete trials have nothing in common that most of the others lack."
+    ]
+
+
+def test_too_few_trials_are_said_to_be_too_few(study: StudyRecord) -> None:
+    done = [replace(study.trials[1], number=number, value=0.5) for number in range(5)]
+    words = "5 complete trials: too few to say what good ones have in common, which takes 6."
+    assert findings(replace(study, trials=tuple(done))) == [words]
 
 
 def test_what_fresh_seeds_show_is_reported_however_few_trials_there_are(study: StudyRecord) -> None:
     fresh = Repeat(1, 1, state=TrialState.COMPLETE, value=0.5)
-    assert findings(replace(study, repeats=(fresh,))) == sentences(replace(study, repeats=(fresh,))) != []
+    assert findings(replace(study, repeats=(fresh,)))[1:] == sentences(replace(study, repeats=(fresh,))) != []

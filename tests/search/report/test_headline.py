@@ -119,6 +119,17 @@ def test_the_sentence_has_all_of_it(study: StudyRecord) -> None:
     short = replace(alone, spec={"study": {"search": {"timeout": 60}}})
     assert "was not tried, as it comes after the first few candidates" in sentence(short)
     assert "a new study with more time tries it" in sentence(short)
+    running = replace(short, trials=(*short.trials, replace(study.trials[1], state=TrialState.RUNNING)))
+    assert "the plain recipe has not been tried yet" in sentence(running)
+
+
+def test_lines_below_the_gain_begin_as_sentences_do(study: StudyRecord) -> None:
+    shown = headline(valued(study, 0.5, 0.6))
+    assert shown is not None
+    assert [line.split(maxsplit=1)[0] for line in shown.lines] == ["Accuracy", "As", "Margin"]
+    segmented = headline(valued(study, 0.5, 0.6, metric="miou"))
+    assert segmented is not None
+    assert segmented.lines[0] == "mIoU 0.5000 to 0.6000"
 
 
 def test_a_winner_that_is_worse_is_called_so(study: StudyRecord) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.records.study import Overlap, StudyRecord, TrialState
+from search.records.study import Failure, Overlap, Repeat, StudyRecord, TrialState
 from search.report import tables
 
 
@@ -55,6 +55,31 @@ def test_studies_have_a_line_each(study: StudyRecord) -> None:
     assert len(line) == len(tables.STUDIES)
     assert line[0] == "study"
     assert "points, may be chance" in line[6]
+
+
+def test_the_most_frequent_kinds_of_failure_are_named_with_their_last_trial(study: StudyRecord) -> None:
+    kinds = ["nan", "memory", "nan", "disk", "error", "error", "memory"]
+    trials = tuple(
+        replace(study.trials[1], number=number, state=TrialState.FAILED, failure=Failure(kind, f"{kind} {number}"))
+        for number, kind in enumerate(kinds)
+    )
+    assert tables.failure_notes(replace(study, trials=trials)) == [
+        ("2 of 7 trials failed (nan): nan 2", 2),
+        ("2 of 7 trials failed (memory): memory 6", 6),
+        ("2 of 7 trials failed (error): error 5", 5),
+    ]
+    assert tables.failure_notes(replace(study, trials=())) == []
+
+
+def test_what_trainings_after_the_search_cost_is_said(study: StudyRecord) -> None:
+    own = tables.facts(study)[-1]
+    assert own[1].startswith("of training in trials; ")
+    assert own[1].endswith(" epochs saved")
+    fresh = tuple(Repeat(1, seed, state=TrialState.COMPLETE, value=0.5, seconds=30.0) for seed in (1, 2))
+    assert tables.facts(replace(study, repeats=fresh))[-1] == (
+        own[0],
+        own[1].replace("in trials", "in trials, 1 min 00 s after them"),
+    )
 
 
 def test_a_page_begins_with_what_was_found(study: StudyRecord) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from search.dashboard.pages import study as page
 from search.dashboard.study_cache import StudyCache
-from search.records.study import Failure, TrialState
+from search.records.study import Failure, Repeat, TrialState
 from search.report.figures._base import Need, Section
 
 
@@ -19,7 +19,7 @@ def test_it_opens_with_the_winner(cache: StudyCache) -> None:
     text = str(page.page(study, "", None, ()))
     assert study.best.words in text
     assert text.index("points") < text.index("'badge ") < text.index(study.best.words) < text.index("Sections")
-    strip = str(page.page(cache.with_winner(study), "", None, ()))
+    strip = str(page.page(study, "", None, ()))
     assert strip.count("title='features.") == len(study.units)
 
 
@@ -61,3 +61,20 @@ def test_failures_are_on_the_study_s_page(cache: StudyCache) -> None:
     assert "Failures" in text
     assert "the loss is not finite" in text
     assert "/trial/3'" in text
+    assert text.index("1 of 4 trials failed (nan): the loss is not finite") < text.index("Sections")
+
+
+def test_what_needs_another_command_has_no_empty_box(cache: StudyCache) -> None:
+    study = cache.study("drawn")
+    assert "fresh seeds" not in str(page.page(study, "", None, ()))
+    fresh = replace(study, repeats=(Repeat(0, 1),))
+    assert "Confirmed with fresh seeds" in str(page.page(fresh, "", None, ()))
+
+
+def test_of_the_winners_results_only_those_that_there_are_have_a_heading(cache: StudyCache) -> None:
+    study = cache.study("drawn")
+    text = str(page.page(study, "?tab=classes", None, ()))
+    assert "'name': 'confusion'" in text
+    assert "'name': 'measured'" not in text
+    young = replace(study, trials=())
+    assert "'name': 'measured'" in str(page.page(young, "?tab=classes", None, ()))

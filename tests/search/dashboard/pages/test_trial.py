@@ -39,8 +39,29 @@ def test_a_failure_is_shown_with_its_traceback(cache: StudyCache) -> None:
     study = cache.chosen("drawn", [3])
     broken = replace(study.trials[3], failure=Failure("nan", "the loss <b> is not finite", "Traceback ..."))
     text = str(page.facts(study, broken))
-    assert text.index("nan: the loss <b> is not finite") < text.index("best epoch")
+    assert text.index("nan: the loss <b> is not finite") < text.index(broken.words)
+    assert text.count("the loss <b> is not finite") == 1
     assert "Traceback ..." in text
+    assert "most likely fail again" in text
+
+
+def test_a_failure_that_can_be_mended_names_the_command_and_no_empty_results(cache: StudyCache) -> None:
+    study = cache.chosen("drawn", [3])
+    failed = replace(study.trials[3], state=TrialState.FAILED, value=None, failure=Failure("disk", "no space left"))
+    text = str(page.facts(study, failed))
+    assert "ftsearch retry drawn --trial 3" in text
+    assert "Traceback" not in text
+    assert "best epoch" not in text
+
+
+def test_green_is_the_winners_card_and_orange_the_plain_recipes(cache: StudyCache) -> None:
+    study = cache.study("drawn")
+    assert study.best is not None
+    assert study.baseline is not None
+    for trial in study.trials[:4]:
+        mark = "card winner" if trial is study.best else "card plain" if trial is study.baseline else "card"
+        assert f"className='{mark}'" in str(page.facts(study, trial))
+    assert "className='card winner'" in str(page.facts(study, study.best))
 
 
 def test_a_missing_number_is_reported(cache: StudyCache) -> None:

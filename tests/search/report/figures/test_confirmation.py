@@ -44,3 +44,8 @@ def test_folds_are_reported_from_the_studys_own_cut(study: StudyRecord) -> None:
 def test_without_fresh_seeds_it_says_so(study: StudyRecord) -> None:
     assert figure.rows(study) is None
     assert "fresh seeds" in figure.draw(None).layout.annotations[0].text.replace("<br>", " ")
+
+
+def test_pages_offer_it_once_something_is_confirmed(study: StudyRecord) -> None:
+    assert not figure.is_for(replace(study, repeats=()))
+    assert figure.is_for(replace(study, repeats=(Repeat(1, 1),)))

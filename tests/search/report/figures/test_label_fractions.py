@@ -23,3 +23,9 @@ def test_a_candidate_has_a_curve_from_few_labels_to_many(study: StudyRecord) -> 
 def test_a_single_share_is_not_a_curve(study: StudyRecord) -> None:
     run = Repeat(1, 1, state=TrialState.COMPLETE, value=0.5)
     assert figure.rows(replace(study, repeats=(run,))) is None
+
+
+def test_pages_offer_it_once_shares_of_the_labels_have_been_tried(study: StudyRecord) -> None:
+    run = Repeat(1, 1, state=TrialState.COMPLETE, value=0.5)
+    assert not figure.is_for(replace(study, repeats=(run,)))
+    assert figure.is_for(replace(study, repeats=(run, replace(run, fraction=0.5))))
