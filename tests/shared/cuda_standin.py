@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_a
 from torch.utils._pytree import tree_flatten, tree_map
 
 aten = torch.ops.aten
+_HOST_GENERATOR = torch.Generator
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
 _FREE = 8 << 30
 _PRODUCT = ("search", "spaces", "torchvision", "transformers")
@@ -162,11 +163,14 @@ class StandIn(TorchDispatchMode):
 
     Attributes:
         waits: what made the host wait for the device, each with the line of the product that asked for it.
+        refuses: whether waiting is an error, as ``torch.cuda.set_sync_debug_mode("error")`` makes it.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.waits: list[tuple[str, str]] = []
+        self.refuses = False
+        self._computes = False
         self._pinned: dict[int, Tensor] = {}  # by storage; kept, so that none is taken for a later one
 
     def wait(self, why: str) -> None:
@@ -174,6 +178,8 @@ class StandIn(TorchDispatchMode):
         own = [one for one in frames if any(f"/{part}/" in one.filename for part in _PRODUCT)]
         own = [one for one in own if "/tests/" not in one.filename]
         where = own[-1] if own else frames[0]
+        if self.refuses:
+            raise RuntimeError(f"called a synchronizing CUDA operation: {why}")
         self.waits.append((why, f"{'/'.join(where.filename.split('/')[-3:])}:{where.lineno}"))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -211,9 +217,13 @@ class StandIn(TorchDispatchMode):
         if device is not None and device.type == "cuda":
             named["device"] = CPU
         if here:
+            self._computes = True
             return not _leaving
-        in_backward = torch._C._current_graph_task_id() != -1  # which fills in what has no gradient
-        return (device is not None and device.type == "cuda") or (in_backward and not host)
+        if host:
+            self._computes = False
+        # A backward pass fills in what has no gradient, without saying where.
+        in_backward = torch._C._current_graph_task_id() != -1
+        return (device is not None and device.type == "cuda") or (in_backward and not host and self._computes)
 
     def _pin(self, tensor: Tensor) -> Tensor:
         self._pinned[tensor.untyped_storage()._cdata] = tensor
@@ -258,6 +268,10 @@ class _Autocast(torch.autocast):
         super().__init__("cpu" if device_type == "cuda" else device_type, *args, **named)
 
 
+def _generator(device: object = CPU) -> torch.Generator:
+    return _HOST_GENERATOR()
+
+
 @contextlib.contextmanager
 def stand_in() -> Iterator[StandIn]:
     """Make ``cuda:0`` a stand-in inside of this context; tensors that are on it are of no use afterwards."""
@@ -272,6 +286,7 @@ def stand_in() -> Iterator[StandIn]:
         "get_device_name": lambda device=None: "stand-in",
         "mem_get_info": lambda device=None: (_FREE, _FREE),
         "empty_cache": lambda: None,
+        "set_sync_debug_mode": lambda mode: setattr(device, "refuses", mode == "error"),
         "synchronize": lambda _=None: device.wait("synchronize"),
     }
     lifts, overwrites = torch._C._only_lift_cpu_tensors(), torch.__future__.get_overwrite_module_params_on_conversion()
@@ -283,6 +298,7 @@ def stand_in() -> Iterator[StandIn]:
         for name, answer in answers.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, answer))
         stack.enter_context(mock.patch.object(torch, "autocast", _Autocast))
+        stack.enter_context(mock.patch.object(torch, "Generator", _generator))
         for name in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):
             if hasattr(torch.optim.Optimizer, name):  # the one of torch 2.14, and of 2.11
                 stack.enter_context(mock.patch.object(torch.optim.Optimizer, name))
