@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from search.cli._console import log_to
 from search.records.study import OPEN, EpochRecord, TrialState, of_target
+from search.report import wording
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,15 +77,15 @@ class Lines:
 
     def epoch_done(self, number: int, epoch: EpochRecord) -> None:
         value = epoch.metrics.get(self._metric)
-        metrics = "" if value is None else f"{self._metric} {value:.4f}, "
+        metrics = "" if value is None else f"{wording.metric_name(self._metric)} {wording.number(value)}, "
         self._screen.print(
-            f"{self._noun} {number}: epoch {epoch.epoch}, training loss {epoch.train_loss:.4f}, "
+            f"{self._noun} {number}: epoch {epoch.epoch}, training loss {wording.number(epoch.train_loss)}, "
             f"{metrics}{epoch.seconds:.1f} s",
             soft_wrap=True,
         )
 
     def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
-        best = f", best {value:.4f}" if value is not None else ""
+        best = f", best {wording.number(value)}" if value is not None else ""
         self._screen.print(f"{self._noun} {number}: {state}{best} ({ended})", soft_wrap=True)
 
 
@@ -127,7 +128,8 @@ class Bars:
 
     def epoch_done(self, number: int, epoch: EpochRecord) -> None:
         value = epoch.metrics.get(self._metric, float("nan"))
-        note = f"loss {epoch.train_loss:.3f}  {self._metric} {value:.4f}"
+        metric = f"{wording.metric_name(self._metric)} {wording.number(value)}"
+        note = f"loss {wording.number(epoch.train_loss, 3)}  {metric}"
         self._bars.update(self._trials[number], completed=epoch.epoch, note=note)
 
     def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
@@ -146,7 +148,8 @@ class Bars:
         return value > self._best if self._maximize else value < self._best
 
     def _note(self) -> str:
-        best = f"best {self._metric} {self._best:.4f}" if self._best is not None else ""
+        metric = wording.metric_name(self._metric)
+        best = f"best {metric} {wording.number(self._best)}" if self._best is not None else ""
         states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
         counts = "  ".join(
             f"{self._counts[state]} {word}" for state, word in zip(states, ("done", "pruned", "failed"), strict=True)

@@ -35,10 +35,14 @@ def command(
 ) -> None:
     from search.cli import _outcome
     from search.cli._console import console, print_json
-    from spaces.networks.differences import decisions_apart, described, units_apart
+    from search.cli._working import working
 
-    pointed = _pointed((first, second), study, storage)
-    one, other = (described(candidate.candidate, candidate.base_size) for candidate in pointed)
+    with working(console(stderr=True), "loading libraries") as say:
+        from spaces.networks.differences import decisions_apart, described, units_apart
+
+        pointed = _pointed((first, second), study, storage)
+        say("building both networks")
+        one, other = (described(candidate.candidate, candidate.base_size) for candidate in pointed)
     if as_json:
         print_json(
             {

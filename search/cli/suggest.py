@@ -38,17 +38,21 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     from search.cli._console import console, open_store, print_json, show_next
+    from search.cli._working import working
     from search.errors import UserError
-    from search.new_study import suggest
     from search.records.plain_text import numbered
-    from spaces import backbones
 
     if count < 1:
         raise UserError(f"--count must be at least 1, got {count}")
     with open_store(storage) as engine:
-        data = suggest.describe(folder, task)
-        named = backbones.resolve(backbone).name if backbone else None
-        suggestions = suggest.suggest(engine, data.traits, count, backbone=named)
+        with working(console(stderr=True), "loading libraries") as say:
+            from search.new_study import suggest
+            from spaces import backbones
+
+            say(f"looking at {folder}")
+            data = suggest.describe(folder, task)
+            named = backbones.resolve(backbone).name if backbone else None
+            suggestions = suggest.suggest(engine, data.traits, count, backbone=named)
         if as_json:
             print_json([_plain(one) for one in suggestions])
         else:

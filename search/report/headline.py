@@ -105,6 +105,8 @@ def sentence(study: StudyRecord) -> str:
         return shown.sentence
     if any(trial.broken for trial in study.trials):
         return "No complete trial satisfies the constraints yet."
+    if study.trials and all(trial.state is TrialState.FAILED for trial in study.trials):
+        return f"All {len(study.trials)} trials failed." if len(study.trials) > 1 else "The only trial failed."
     return "No trial is complete yet."
 
 

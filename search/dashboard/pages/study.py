@@ -33,6 +33,8 @@ def section_of(query: str) -> Section:
 
 def kinds(study: StudyRecord, section: Section) -> list[Figure]:
     """Return the figures of ``section`` that ``study`` may fill; of its winner's results, those that there are."""
+    if len(study.trials) >= study.target and all(trial.state is TrialState.FAILED for trial in study.trials):
+        return []
     found = [kind for kind in figures() if kind.section is section and kind.is_for(study)]
     if section is not Section.CLASSES or study.best is None:
         return found

@@ -40,3 +40,16 @@ def test_a_study_without_a_complete_trial_has_no_winner(here: Path, ftsearch: Ca
     done = ftsearch("best", "colours")
     assert done.code == 1
     assert "no complete trial" in done.err
+
+
+def test_the_result_is_printed_before_what_takes_long(
+    here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from search import cli
+    from search.lifecycle import repair
+
+    before: list[str] = []
+    monkeypatch.setattr(repair, "weights_words", lambda *_: (before.append(capsys.readouterr().out), ("here", True))[1])
+    assert cli.main(["best", "colours"]) == 0
+    assert before[0].startswith("Result: ")
+    assert "Weights: here" in capsys.readouterr().out

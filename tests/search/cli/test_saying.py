@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import subprocess
@@ -15,6 +16,8 @@ import pytest
 from rich.console import Console
 
 from search.cli import _progress, _working
+from search.records.study import EpochRecord, TrialState
+from search.store.reading import Progress
 
 
 @pytest.fixture
@@ -104,3 +107,15 @@ def test_what_trains_says_so_before_it_loads_torch(tmp_path: Path) -> None:
     lines = [line.partition(" ")[2] if line[0].isdigit() else line for line in done.stderr.splitlines()]
     expected = [(_progress.LOADING, f"{command} needs torch") for command in ("run", "confirm", "refit", "worker")]
     assert lines == [line for pair in expected for line in pair]
+
+
+def test_lines_of_a_run_have_the_reports_names_and_numbers() -> None:
+    written = io.StringIO()
+    lines = _progress.Lines(Console(file=written, width=200))
+    lines.study_opened("miou", maximize=True, progress=Progress(3, {}, None, None, stopping=False))
+    lines.epoch_done(2, EpochRecord(1, 71153418240.0, {"miou": 0.07612}, seconds=5.61))
+    lines.trial_ended(2, TrialState.COMPLETE, 0.07612, "ran all 1 epochs")
+    assert written.getvalue().splitlines()[1:] == [
+        "trial 2: epoch 1, training loss 7.12e+10, mIoU 0.0761, 5.6 s",
+        "trial 2: complete, best 0.0761 (ran all 1 epochs)",
+    ]

@@ -168,11 +168,13 @@ def test_axe_finds_no_serious_fault_on_any_page(page: Any, axe: Callable[..., An
         page.locator("h1").first.wait_for()
         if "drawn" in path:
             page.wait_for_function("() => document.querySelector('.js-plotly-plot .main-svg, .ag-row')")
-        for scheme in ("light", "dark"):
+        for width, scheme in ((1440, "light"), (1440, "dark"), (390, "light")):
+            page.set_viewport_size({"width": width, "height": 900})
             found = axe(page, scheme)
             worst = [one for one in found if one["impact"] in ("serious", "critical")]
-            faults += [(path, scheme, one["id"], one["nodes"][0]["html"][:200]) for one in worst]
+            faults += [(path, width, scheme, one["id"], one["nodes"][0]["html"][:200]) for one in worst]
         page.emulate_media(color_scheme="light")
+        page.set_viewport_size({"width": 1440, "height": 900})
     assert faults == []
 
 

@@ -113,6 +113,9 @@ def test_the_sentence_has_all_of_it(study: StudyRecord) -> None:
     assert sentence(replace(study, trials=())) == "No trial is complete yet."
     broken = replace(study.trials[0], constraints={"parameters < 1": 1.0})
     assert sentence(replace(study, trials=(broken,))) == "No complete trial satisfies the constraints yet."
+    failed = [replace(trial, state=TrialState.FAILED) for trial in study.trials]
+    assert sentence(replace(study, trials=tuple(failed))) == "All 24 trials failed."
+    assert sentence(replace(study, trials=tuple(failed[:1]))) == "The only trial failed."
     assert "none of 2 candidates beat the plain recipe" in sentence(valued(study, 0.6, 0.5, 0.5))
     alone = replace(study, trials=(replace(study.trials[0], is_baseline=False),))
     assert sentence(alone).endswith("(no comparison: the plain recipe has not been tried yet).")

@@ -64,6 +64,20 @@ def test_failures_are_on_the_study_s_page(cache: StudyCache) -> None:
     assert text.index("1 of 4 trials failed (nan): the loss is not finite") < text.index("Sections")
 
 
+def test_a_study_in_which_all_failed_has_failures_and_no_empty_figure(cache: StudyCache) -> None:
+    study = cache.study("drawn")
+    trials = tuple(
+        replace(trial, state=TrialState.FAILED, value=None, failure=Failure("nan", "not finite"))
+        for trial in study.trials
+    )
+    failed = replace(study, trials=trials)
+    text = str(page.page(failed, "", None, ()))
+    assert "All 120 trials failed." in text
+    assert "120 of 120 trials failed (nan): not finite" in text
+    assert "data-figure" not in text
+    assert "data-figure" in str(page.page(replace(failed, target=121), "", None, ()))
+
+
 def test_what_needs_another_command_has_no_empty_box(cache: StudyCache) -> None:
     study = cache.study("drawn")
     assert "fresh seeds" not in str(page.page(study, "", None, ()))
