@@ -287,6 +287,8 @@ def stand_in() -> Iterator[StandIn]:
         "mem_get_info": lambda device=None: (_FREE, _FREE),
         "empty_cache": lambda: None,
         "set_sync_debug_mode": lambda mode: setattr(device, "refuses", mode == "error"),
+        "Event": lambda: mock.Mock(synchronize=lambda: device.wait("an event")),
+        "current_stream": lambda _=None: None,
         "synchronize": lambda _=None: device.wait("synchronize"),
     }
     lifts, overwrites = torch._C._only_lift_cpu_tensors(), torch.__future__.get_overwrite_module_params_on_conversion()
