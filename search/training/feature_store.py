@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -65,6 +65,33 @@ class StoredFeatures:
     def pinned(self) -> StoredFeatures:
         """Return the same features in pinned host memory."""
         return StoredFeatures(self.rows.cpu().pin_memory(), self.channels_last, self.dtype)
+
+
+@dataclass(slots=True)
+class Arriving:
+    """Stores outputs of a GPU on the host one batch late: it computes the next one while the last one is copied."""
+
+    features: StoredFeatures
+    _last: tuple[slice, Tensor, torch.cuda.Event] | None = field(init=False, default=None)
+
+    def put(self, part: slice, outputs: Tensor) -> None:
+        """Store the outputs of the images in ``part``, now or by the time ``finish`` returns."""
+        if not outputs.is_cuda or self.features.rows.is_cuda:
+            self.features.put(part, outputs)
+            return
+        staged = torch.empty_like(outputs, device="cpu", pin_memory=True).copy_(outputs, non_blocking=True)
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied.record(torch.cuda.current_stream(outputs.device))
+        self.finish()
+        self._last = part, staged, copied
+
+    def finish(self) -> None:
+        """Store what has not been stored yet."""
+        if self._last is not None:
+            part, staged, copied = self._last
+            copied.synchronize()
+            self.features.put(part, staged)
+            self._last = None
 
 
 @dataclass(frozen=True, slots=True)

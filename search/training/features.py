@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from search.data.loader import Loader, Stretch
 from search.records.study import Json
 from search.training.epoch import Batch
-from search.training.feature_store import FeatureStore, JoinedFeatures, KeptFeatures, StoredFeatures
+from search.training.feature_store import Arriving, FeatureStore, JoinedFeatures, KeptFeatures, StoredFeatures
 from search.training.out_of_memory import MicroBatches
 from search.training.precision import Precision
 from spaces.chains import probe
@@ -318,8 +318,10 @@ class FrozenLoader:
 
         def fill(features: StoredFeatures) -> None:
             # Called again if the first place turns out to have no room: all are computed again.
+            arriving = Arriving(features)
             for part, outputs in begun.pop() if begun else self._outputs(number, start, below, (unit,)):
-                features.put(part, outputs.tensors[0])
+                arriving.put(part, outputs.tensors[0])
+            arriving.finish()
             account.computed += self.batches.count if unit == self.prefix.carried[-1] else 0
 
         made = store.make(keys[-1], self.batches.count, first, fill)

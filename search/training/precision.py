@@ -126,13 +126,16 @@ def _multiplies_bf16() -> bool:
 def choose(device: torch.device, wanted: Literal["auto", "float32", "bf16", "fp16"] = "auto") -> Precision:
     """Return the precision for ``device``.
 
-    ``auto`` is bf16 (else fp16) on CUDA, bf16 on a CPU that multiplies it in hardware, and float32 on any other.
+    ``auto`` is bf16 (else fp16) on CUDA, bf16 on a CPU that multiplies it in hardware, and float32 on any other. What
+    stays in float32 on CUDA beside half precision may be rounded to TF32, for this whole process; ``float32`` may not.
     """
     dtype = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16, "auto": None}[wanted]
     if wanted == "auto" and device.type == "cuda":
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if wanted == "auto" and device.type == "cpu" and _multiplies_bf16():
         dtype = torch.bfloat16
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = dtype is not None
     scaler = torch.amp.GradScaler(device.type, enabled=dtype is torch.float16)
     return Precision(device, dtype, scaler, channels_last=True)
 

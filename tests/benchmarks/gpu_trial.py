@@ -23,23 +23,31 @@ PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 1
 """Dense bf16 operations a second, by a part of the device's name, from NVIDIA's data sheets."""
 
 
-def images_a_second(step: Callable[[Any, Any], Any], batches: Callable[[], Iterable[Any]], seconds: float) -> float:
-    """Return the images per second of ``step`` over passes of ``batches``, after one pass to warm up."""
+def waited(device: str) -> None:
+    """Wait for what ``device`` has still to do."""
     import torch
 
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def images_a_second(
+    step: Callable[[Any, Any], Any], batches: Callable[[], Iterable[Any]], seconds: float, device: str
+) -> float:
+    """Return the images per second of ``step`` over passes of ``batches``, after one pass to warm up."""
     for images, labels in batches():
         step(images, labels)
-    torch.cuda.synchronize()
+    waited(device)
     begin, count = time.perf_counter(), 0
     while time.perf_counter() - begin < seconds:
         for images, labels in batches():
             step(images, labels)
             count += len(labels)
-        torch.cuda.synchronize()
+        waited(device)
     return count / (time.perf_counter() - begin)
 
 
-def reference(job: Any, workers: int) -> tuple[Callable[[Any, Any], Any], Callable[[], Iterable[Any]]]:
+def reference(job: Any, workers: int, device: str) -> tuple[Callable[[Any, Any], Any], Callable[[], Iterable[Any]]]:
     """Return torchvision's training step (references/classification) with AMP and channels-last, and its loader."""
     import torch
     import trial_cost
@@ -47,17 +55,18 @@ def reference(job: Any, workers: int) -> tuple[Callable[[Any, Any], Any], Callab
     from torch.utils.data import DataLoader
 
     data, _, classes = trial_cost._tutorial_data(job)
+    pins, stays = device == "cuda", workers > 0
     loader = DataLoader(
-        data, job.batch_size, shuffle=True, num_workers=workers, pin_memory=True, persistent_workers=workers > 0
+        data, job.batch_size, shuffle=True, num_workers=workers, pin_memory=pins, persistent_workers=stays
     )
-    model = trial_cost._tutorial_model(job, 0, classes).to("cuda", memory_format=torch.channels_last).train()
+    model = trial_cost._tutorial_model(job, 0, classes).to(device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     criterion = nn.CrossEntropyLoss()
 
     def step(images: Any, labels: Any) -> None:
-        images = images.to("cuda", non_blocking=True, memory_format=torch.channels_last)
-        labels = labels.to("cuda", non_blocking=True)
-        with torch.autocast("cuda", dtype=torch.bfloat16):
+        images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
+        labels = labels.to(device, non_blocking=True)
+        with torch.autocast(device, dtype=torch.bfloat16):
             loss = criterion(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -122,27 +131,29 @@ def kept_by_autograd(job: Any, network: Any, images: Any) -> int:
     return sum(kept.values())
 
 
-def measure(job: Any, seconds: float, workers: int) -> dict[str, Any]:
+def measure(job: Any, seconds: float, workers: int, device: str) -> dict[str, Any]:
     """Return every figure of this benchmark."""
     import torch
     import trial_cost
 
     trial_cost.runtime(job).decode()
-    name = torch.cuda.get_device_name()
-    their_step, loader = reference(job, workers)
-    theirs = images_a_second(their_step, loader, seconds)
+    is_gpu = device == "cuda"
+    name = torch.cuda.get_device_name() if is_gpu else device
+    their_step, loader = reference(job, workers, device)
+    theirs = images_a_second(their_step, loader, seconds, device)
     step, batches, network = ours(job, 0)
-    torch.cuda.reset_peak_memory_stats()
-    mine = images_a_second(step, batches, seconds)
-    peak_memory = torch.cuda.max_memory_allocated()
+    if is_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    mine = images_a_second(step, batches, seconds, device)
+    peak_memory = torch.cuda.max_memory_allocated() if is_gpu else None
     images, _ = next(iter(batches()))
     size = trial_cost.runtime(job).size(network)
     peak = next((peak for part, peak in PEAKS.items() if part in name), None)
     depth = round(0.8 * len(network.chain))
     behind_step, behind, behind_network = ours(job, depth)
-    cached = images_a_second(behind_step, behind, seconds)
+    cached = images_a_second(behind_step, behind, seconds, device)
     floor_step, ready = floor(job, behind_network, behind())
-    lowest = images_a_second(floor_step, lambda: ready, seconds)
+    lowest = images_a_second(floor_step, lambda: ready, seconds, device)
     return {
         "device": name,
         "reference_images_a_second": theirs,
@@ -167,16 +178,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--workers", type=int, default=8, help="of the reference loop's DataLoader")
     parser.add_argument("--seconds", type=float, default=10.0, help="that each figure is measured for")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: a rehearsal")
     parser.add_argument("--json", type=Path, help="where the figures go")
     given = parser.parse_args()
     import torch
     import trial_cost
 
-    if not torch.cuda.is_available():
+    if given.device == "cuda" and not torch.cuda.is_available():
         print("no GPU here: nothing measured")
         return
     job = trial_cost.Job(given.data, given.backbone, given.weights, 3, given.batch, given.input, "auto", trials=1)
-    found = measure(job, given.seconds, given.workers)
+    found = measure(job, given.seconds, given.workers, given.device)
     for name, value in found.items():
         print(f"{name:>28}  {value:.4g}" if isinstance(value, float) else f"{name:>28}  {value}")
     if given.json:

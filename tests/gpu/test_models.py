@@ -21,7 +21,9 @@ def exported(task: str, device: str, root: Path, formats: tuple[str, ...] = ("sa
     """Return the folder of the model of a study of ``task`` that was run on ``device``."""
     TASKS.study(task, root, augmentation="none", precision="auto")
     api.run_study("study.yaml", report=False, final=False, device=device, workers=1)
-    return api.export_study("s", formats=formats, output=root / "model", device=device).folder
+    done = api.export_study("s", formats=formats, output=root / "model", device=device)
+    assert done.failed == {}
+    return done.folder
 
 
 def answers(folder: Path, items: Any, device: str, **options: Any) -> list[Any]:

@@ -21,7 +21,6 @@ from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_a
 from torch.utils._pytree import tree_flatten, tree_map
 
 aten = torch.ops.aten
-_HOST_GENERATOR = torch.Generator
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
 _FREE = 8 << 30
 _PRODUCT = ("search", "spaces", "torchvision", "transformers")
@@ -268,8 +267,9 @@ class _Autocast(torch.autocast):
         super().__init__("cpu" if device_type == "cuda" else device_type, *args, **named)
 
 
-def _generator(device: object = CPU) -> torch.Generator:
-    return _HOST_GENERATOR()
+class _Generator(torch.Generator):
+    def __new__(cls, device: object = CPU) -> _Generator:
+        return super().__new__(cls)
 
 
 @contextlib.contextmanager
@@ -287,6 +287,8 @@ def stand_in() -> Iterator[StandIn]:
         "mem_get_info": lambda device=None: (_FREE, _FREE),
         "empty_cache": lambda: None,
         "set_sync_debug_mode": lambda mode: setattr(device, "refuses", mode == "error"),
+        "Event": type("Event", (), {"record": lambda *_: None, "synchronize": lambda _: device.wait("an event")}),
+        "current_stream": lambda _=None: None,
         "synchronize": lambda _=None: device.wait("synchronize"),
     }
     lifts, overwrites = torch._C._only_lift_cpu_tensors(), torch.__future__.get_overwrite_module_params_on_conversion()
@@ -298,7 +300,7 @@ def stand_in() -> Iterator[StandIn]:
         for name, answer in answers.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, answer))
         stack.enter_context(mock.patch.object(torch, "autocast", _Autocast))
-        stack.enter_context(mock.patch.object(torch, "Generator", _generator))
+        stack.enter_context(mock.patch.object(torch, "Generator", _Generator))
         for name in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):
             if hasattr(torch.optim.Optimizer, name):  # the one of torch 2.14, and of 2.11
                 stack.enter_context(mock.patch.object(torch.optim.Optimizer, name))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,7 +32,9 @@ class Pt2(ModelFormat):
 
     def open(self, path: Path, rebuild: Rebuild) -> nn.Module:
         try:
-            network: nn.Module = torch.export.load(path).module()
+            with warnings.catch_warnings():  # torch 2.11 reads from memory that it only looks at
+                warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
+                network: nn.Module = torch.export.load(path).module()
         except Exception as error:  # the reader of archives has errors of many kinds
             reason = first_line(error)
             raise UserError(f"cannot read {path}: {reason}; export the model again") from error

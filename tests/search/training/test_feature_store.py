@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from cuda_standin import stand_in
 
 from search.data import array_cache
+from search.data.transfer import sent
 from search.training import feature_store
-from search.training.feature_store import FeatureStore, StoredFeatures
+from search.training.feature_store import Arriving, FeatureStore, StoredFeatures
 from search.training.memory_budget import Budgets
 
 CPU = torch.device("cpu")
@@ -89,3 +91,23 @@ def test_speeds_are_measured(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
     assert feature_store.disk_speed(blocked / "below") == 1.0
+
+
+def test_outputs_of_a_device_are_stored_while_the_next_are_computed() -> None:
+    rows = torch.randn(7, 4, 3, 3)
+    kept = StoredFeatures(torch.zeros(7, 3, 3, 4), channels_last=True, dtype=torch.float32)
+    with stand_in() as device:
+        arriving = Arriving(kept)
+        for start in (0, 3, 6):
+            outputs = sent(rows[start : start + 3], torch.device("cuda")).contiguous(memory_format=torch.channels_last)
+            arriving.put(slice(start, min(start + 3, 7)), outputs)
+            assert len(device.waits) == start // 3  # for the batch before this one
+        arriving.finish()
+        assert [why for why, _ in device.waits] == ["an event"] * 3
+    assert torch.equal(kept.rows.permute(0, 3, 1, 2), rows)
+
+
+def test_outputs_of_the_host_are_stored_at_once() -> None:
+    kept = StoredFeatures(torch.zeros(2, 3), channels_last=False, dtype=torch.float32)
+    Arriving(kept).put(slice(0, 2), torch.ones(2, 3))
+    assert torch.equal(kept.rows, torch.ones(2, 3))

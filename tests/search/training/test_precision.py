@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from cuda_standin import stand_in
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -108,6 +111,21 @@ def test_a_missing_device_is_refused(name: str) -> None:
 
 def test_auto_takes_cuda_where_there_is_one() -> None:
     assert precision.device_of("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize(("wanted", "is_allowed"), [("float32", False), ("bf16", True), ("auto", True)])
+def test_float32_is_rounded_to_tf32_beside_half_precision_only(wanted: Any, is_allowed: bool) -> None:
+    kinds = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [kind.allow_tf32 for kind in kinds]
+    try:
+        for kind in kinds:
+            kind.allow_tf32 = not is_allowed
+        with stand_in():
+            precision.choose(torch.device("cuda"), wanted)
+        assert [kind.allow_tf32 for kind in kinds] == [is_allowed] * 2
+    finally:
+        for kind, value in zip(kinds, before, strict=True):
+            kind.allow_tf32 = value
 
 
 @pytest.mark.gpu
