@@ -118,9 +118,10 @@ def test_every_section_draws_and_the_console_stays_clean(page: Any, shown: str) 
     url = shown
     for section in ("trials", "structure", "decisions", "cost", "classes", "workers"):
         page.goto(f"{url}/study/drawn?tab={section}")
-        page.locator(".js-plotly-plot .main-svg").first.wait_for()
+        page.locator(".one[data-figure]").first.wait_for()
         for figure in page.locator(".one[data-figure]").all():
             figure.scroll_into_view_if_needed()
+        page.locator(".js-plotly-plot .main-svg").first.wait_for()
         page.wait_for_function(
             "() => [...document.querySelectorAll('.js-plotly-plot')].every(plot => plot.data && (plot.data.length"
             " || plot.layout.annotations))"
