@@ -24,7 +24,7 @@ CSS = (
 .running { margin: 12px 0; } .running progress { appearance: none; width: 100%; height: 10px; border: 0; border-radius: 5px; overflow: hidden;
   background: var(--line); } .running progress::-webkit-progress-bar { background: var(--line); }
 .running progress::-webkit-progress-value { background: RUNNING; } .running progress::-moz-progress-bar { background: RUNNING; }
-.running img { vertical-align: middle; margin-left: 12px; }
+.running img { vertical-align: middle; margin-left: 12px; } .running p:has(a) { min-height: 42px; }
 .button { margin: 4px 0; }
 .dash-graph { min-height: 140px; }
 .trials { height: min(72vh, 760px); margin: 8px 0; }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from search.records.uncertainty import SHARES
 
-_WRITTEN = {"map": "mAP", "map_50": "mAP50", "map_75": "mAP75", "mar_100": "mAR100", "miou": "mIoU"}
+_WRITTEN = {"map": "mAP", "map_50": "mAP50", "map_75": "mAP75", "mar_100": "mAR100", "miou": "mIoU", "iou": "IoU"}
 """Metrics whose names have capitals."""
 
 

@@ -93,7 +93,8 @@ def _in_brief(study: StudyRecord) -> html.P:
     if headline is None or study.best is None:
         return html.P(headlines.sentence(study))
     link = dcc.Link(headline.name, href=components.trial_path(study.name, study.best.number))
-    shown = [html.B(headline.gain), *_badge(headline), html.Span(headline.values), link]
+    values = [html.Span(headline.values)] if headline.gain else []
+    shown = [html.B(headline.gain or headline.values), *_badge(headline), *values, link]
     return html.P(shown, className="gain brief")
 
 

@@ -25,8 +25,8 @@ def test_missing_numbers_are_a_dash() -> None:
 
 
 def test_metrics_are_written_as_their_field_does() -> None:
-    names = ("balanced_accuracy", "map", "map_50", "miou")
-    assert [wording.metric_name(name) for name in names] == ["balanced accuracy", "mAP", "mAP50", "mIoU"]
+    names = ("balanced_accuracy", "map", "map_50", "miou", "iou")
+    assert [wording.metric_name(name) for name in names] == ["balanced accuracy", "mAP", "mAP50", "mIoU", "IoU"]
 
 
 def test_what_rounds_to_nothing_has_no_direction() -> None:

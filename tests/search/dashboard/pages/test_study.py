@@ -43,6 +43,8 @@ def test_later_sections_begin_with_the_result_in_a_line(cache: StudyCache) -> No
     assert "points" in text
     assert "tile" not in text
     assert "No trial is complete yet" in str(page.facts(replace(study, trials=()), Section.TRIALS))
+    alone = replace(study, trials=study.trials[1:])  # without the plain recipe
+    assert "B('accuracy 0." in str(page.facts(alone, Section.TRIALS))
 
 
 def test_an_empty_study_is_shown_too(cache: StudyCache) -> None:

@@ -25,4 +25,4 @@ def test_without_recall_the_tasks_own_first_measure_is_shown(study: StudyRecord)
     rows = figure.rows(replace(study, trials=(replace(study.trials[0], evaluation=found),)), (0,))
     assert rows is not None
     assert (rows.measure, rows.classes, rows.recalls) == ("iou", ("ant",), ((0.5,),))
-    assert figure.draw(rows).layout.xaxis.title.text == "iou"
+    assert figure.draw(rows).layout.xaxis.title.text == "IoU"
