@@ -235,6 +235,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     given = arguments()
     given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "check.log").touch()
     if given.only:
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
