@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,6 +49,7 @@ class Check:
     """What has been found, written after every stage: a run that is cut short leaves what it has."""
 
     out: Path
+    work: Path
     ends: float
     found: dict[str, Any] = field(default_factory=dict)
 
@@ -61,7 +63,7 @@ class Check:
             log.write(f"\n== {stage.name}: {' '.join(stage.command)}\n")
             log.flush()
             process = subprocess.Popen(
-                stage.command, cwd=self.out, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                stage.command, cwd=self.work, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
             try:
                 code = process.wait(min(stage.seconds, left - 2))
@@ -102,7 +104,7 @@ def draw(folder: Path, images: int, side: int) -> Path:
     return folder
 
 
-def stages(given: argparse.Namespace, sets: Path, out: Path) -> list[Stage]:
+def stages(given: argparse.Namespace, sets: Path, work: Path) -> list[Stage]:
     """Return what is run, in this order."""
     small = given.device == "cpu"
     slack = 3 if small else 1  # a rehearsal may have to share its processor
@@ -117,14 +119,14 @@ def stages(given: argparse.Namespace, sets: Path, out: Path) -> list[Stage]:
                         "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"), *tests], 200 * slack)
     ]  # fmt: skip
     for backbone in ["mobilenet_v3_small"] if small else ["resnet50", "vit_b_16"]:
-        figures = out / f"gpu_trial_{backbone}.json"
+        figures = work / f"gpu_trial_{backbone}.json"
         found.append(
             Stage(f"gpu_trial {backbone}",
                   [python, str(BENCHMARKS / "gpu_trial.py"), "--data", str(sets / name), "--backbone", backbone,
                    "--input", size, "--batch", batch, "--workers", "2" if small else "8", "--seconds", seconds,
                    "--device", given.device, "--json", str(figures)], 90 * slack, figures)
         )  # fmt: skip
-    figures = out / "trial_cost.json"
+    figures = work / "trial_cost.json"
     found.append(
         Stage("trial_cost",
               [python, str(BENCHMARKS / "trial_cost.py"), "--data", str(sets / name), "--weights", "none",
@@ -135,17 +137,17 @@ def stages(given: argparse.Namespace, sets: Path, out: Path) -> list[Stage]:
         Stage("model_quality",
               [python, str(BENCHMARKS / "model_quality.py"), "--data", str(sets), "--sets", name, "--contenders",
                "linear,ftsearch", "--budget", budget, "--seeds", "1", "--input-size", "64" if small else "128",
-               "--json", str(out / "quality.json")], 90 * slack)
+               "--json", str(work / "quality.json")], 90 * slack)
     )  # fmt: skip
-    figures = out / "heads.json"
+    figures = work / "heads.json"
     found.append(
         Stage("heads", [python, str(BENCHMARKS / "heads.py"), "--data", str(sets / name), "--size", size,
                         "--heads", "4" if small else "32", "--epochs", "1",
                         "--json", str(figures)], 60 * slack, figures)
     )  # fmt: skip
     for kind in ("workers", "memory"):
-        figures = out / f"{kind}.json"
-        found.append(Stage(kind, [*own, "--out", str(out), "--only", kind], 90 * slack, figures))
+        figures = work / f"{kind}.json"
+        found.append(Stage(kind, [*own, "--out", str(work), "--only", kind], 90 * slack, figures))
     return found
 
 
@@ -233,6 +235,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     given = arguments()
     given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "check.log").touch()
     if given.only:
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
@@ -243,10 +246,11 @@ def main() -> None:
     import torch
     import torchvision
 
-    os.environ["FTSEARCH_CACHE"] = tempfile.mkdtemp(prefix="gpu-check-")
+    work = Path(tempfile.mkdtemp(prefix="gpu-check-"))
+    os.environ["FTSEARCH_CACHE"] = str(work / "cache")
     if given.device == "cpu":
         os.environ.update(FTSEARCH_GPU_REHEARSAL="cpu", CUDA_VISIBLE_DEVICES="")
-    check = Check(given.out, begin + given.limit)
+    check = Check(given.out, work, begin + given.limit)
     is_gpu = given.device == "cuda" and torch.cuda.is_available()
     check.keep("machine", {
         "device": torch.cuda.get_device_name() if is_gpu else "no GPU: a rehearsal", "torch": torch.__version__,
@@ -254,11 +258,12 @@ def main() -> None:
     })  # fmt: skip
     if given.device == "cuda" and not is_gpu:
         sys.exit("no GPU here; rehearse with --device cpu")
-    sets = given.data.absolute() if given.data else draw(given.out / "sets", *((48, 64) if not is_gpu else (1200, 256)))
-    for stage in stages(given, sets, given.out):
+    sets = given.data.absolute() if given.data else draw(work / "sets", *((48, 64) if not is_gpu else (1200, 256)))
+    for stage in stages(given, sets, work):
         check.run(stage)
         if stage.name == "tests":
             check.found["tests"] |= outcomes(given.out / "check.log")
+    shutil.rmtree(work, ignore_errors=True)
     check.keep("whole", {"state": "done", "seconds": round(time.monotonic() - begin, 1)})
     print("\n".join(summary(check.found)))
 

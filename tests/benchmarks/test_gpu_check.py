@@ -9,7 +9,7 @@ import gpu_check
 
 
 def test_a_stage_that_takes_too_long_is_ended_and_the_others_are_kept(tmp_path: Path) -> None:
-    check = gpu_check.Check(tmp_path, time.monotonic() + 60)
+    check = gpu_check.Check(tmp_path, tmp_path, time.monotonic() + 60)
     figures = tmp_path / "figures.json"
     says = [sys.executable, "-c", f"open({str(figures)!r}, 'w').write('{{\"speed\": 2.5}}')"]
     check.run(gpu_check.Stage("says", says, 30, figures))
@@ -26,7 +26,7 @@ def test_a_stage_that_takes_too_long_is_ended_and_the_others_are_kept(tmp_path: 
 
 
 def test_at_the_limit_nothing_more_is_started(tmp_path: Path) -> None:
-    check = gpu_check.Check(tmp_path, time.monotonic())
+    check = gpu_check.Check(tmp_path, tmp_path, time.monotonic())
     check.run(gpu_check.Stage("late", [sys.executable, "-c", "raise SystemExit"], 30))
     assert check.found == {"late": {"state": "no time left"}}
 
