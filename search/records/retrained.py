@@ -57,7 +57,8 @@ class Refit:
         look: number of this look at the test images, counted from 1; only the first is an honest estimate.
         checkpoint: its name in the study's artifacts.
         trainings: number of trainings whose weights, or outputs, are averaged.
-        branches: number of them, or of means of several, that stand side by side behind the frozen units.
+        branches: number of them, or of means of several, that stand side by side behind the frozen units; with
+            ``has_start``, one of them is the network before training.
         flops: floating-point operations of one forward pass; 0 where an older version did not count them.
         is_final: made by the search at its end, on training and validation data; test data were not looked at.
     """
@@ -82,6 +83,7 @@ class Refit:
     finished_at: datetime | None = None
     trainings: int = 1
     branches: int = 1
+    has_start: bool = False
     flops: int = 0
     is_final: bool = False
 

@@ -94,10 +94,17 @@ def model_sentence(study: StudyRecord) -> str:
 
 def _several(final: Refit, trial: TrialRecord) -> str:
     """Return how several trainings became one model; empty for a single one."""
-    if final.trainings == 1:
+    learnt = final.branches - final.has_start
+    rows = "side by side" if learnt == final.trainings else f"in {learnt} branches"
+    several = f"{final.trainings} trainings {rows} behind the same frozen units"
+    mean = f"the mean of {final.trainings} trainings"
+    parts = [mean if learnt == 1 else several] if final.trainings > 1 else []
+    if final.has_start:
+        parts.append(
+            "beside it the network before training" if learnt == 1 else "beside them the network before training"
+        )
+    if not parts:
         return ""
-    if final.branches == 1:
-        return f", the mean of {final.trainings} trainings"
-    rows = "side by side" if final.branches == final.trainings else f"in {final.branches} branches"
-    times = f" ({final.flops / trial.size.flops:.1f} times the FLOPs of one)" if trial.size and final.flops else ""
-    return f", {final.trainings} trainings {rows} behind the same frozen units{times}"
+    is_larger = final.branches > 1 and trial.size is not None and final.flops
+    times = f" ({final.flops / trial.size.flops:.1f} times the FLOPs of one)" if is_larger and trial.size else ""
+    return f", {', '.join(parts)}{times}"

@@ -19,9 +19,10 @@ class FinalOptions:
             seeds, so that the best mean wins; 1 leaves the choice to the search.
         soup: how many trainings of the winner on all data have their weights averaged, where their head starts solved
             and there is time, twice as many where time is left over; 1 trains it once.
-        branches: how many of these trainings, or of means of some, stand side by side behind the frozen units, their
-            outputs averaged, as far as the FLOPs at most double; 1 leaves one, the mean of all. So has a network that
-            is trained from the first unit on, and a study that weighs or bounds costs.
+        branches: how many of these trainings, or of means of some, and of the network before training, if its head
+            started solved, stand side by side behind the frozen units, their outputs averaged, as far as the FLOPs at
+            most double; 1 leaves one, the mean of all. So has a network that is trained from the first unit on, and a
+            study that weighs or bounds costs.
     """
 
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5

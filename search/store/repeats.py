@@ -307,6 +307,7 @@ def _refits(connection: Connection, study_id: int | None, *, is_final: bool = Fa
             finished_at=row.finished_at.replace(tzinfo=UTC) if row.finished_at else None,
             trainings=int((row.extras or {}).get("trainings") or 1),
             branches=int((row.extras or {}).get("branches") or 1),
+            has_start=bool((row.extras or {}).get("start")),
             flops=int((row.extras or {}).get("flops") or 0),
             is_final=is_final,
         )

@@ -19,7 +19,7 @@ from search.store.leases import Claim
 from search.training import averaging
 from search.training.fit import TrainingPlan
 from search.trials import attempt as attempts
-from search.trials import soup
+from search.trials import soup, start_branch
 from search.trials.attempt import Attempt, AttemptSettings
 from search.trials.context import TrialContext
 from search.trials.keep_best import keep
@@ -44,7 +44,7 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
         TrialError: it cannot go on; the caller records why.
         LeaseLostError: another worker has taken it over; nothing more was written.
     """
-    start = time.monotonic()
+    began = time.monotonic()
     whole, key, candidate = context.runtime, claim.params, Candidate.from_json(claim.candidate)
     seed = repeats.begin(context.engine, claim, versions(), whole.dataset.fingerprint)
     joined = key["data"] == JOINED
@@ -67,15 +67,17 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
 
     done = soup.trainings(begin, setting, key.get("soup", 1), key.get("seconds") or math.inf)
     attempt, result = done[-1]
-    if attempt.is_handed_back(result, time.monotonic() - start):
+    if attempt.is_handed_back(result, time.monotonic() - began):
         return TrialState.WAITING
     network = attempt.network
     members = sorted((one for _, one in done), key=lambda one: one.epochs[-1].train_loss)
-    wanted = branches.count_for(network, key.get("branches", 1)) if len(done) > 1 else 1
+    wanted = branches.count_for(network, key.get("branches", 1))
     each = [one.weights for one in members]
-    found = soup.side_by_side(runtime, candidate, network, each, attempt.plan, wanted)
+    start = start_branch.start_of(runtime, candidate, network, attempt.plan) if wanted > 1 else None
+    learnt = soup.side_by_side(runtime, candidate, network, each, attempt.plan, wanted - (start is not None))
+    count = len(done) if len(learnt) > 1 or learnt[0] is not each[0] else 1
+    found = start_branch.beside_start(runtime, candidate, network, learnt, start, attempt.plan) if start else learnt
     result = replace(members[0], weights=found[0])
-    count = len(done) if len(found) > 1 or found[0] is not each[0] else 1
     weights = runtime.checkpoint(candidate, network, result)
     if len(found) > 1:
         weights = replace(weights, tensors=branches.merged(network, found))
@@ -94,9 +96,10 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
     scored = f"no {noun} are left to score it on" if is_final else scored
     early = f" ({result.reason})" if result.reason else ""
-    how = "side by side" if len(found) == count else f"in {len(found)} branches"
-    how = f"{how} behind the frozen units" if len(found) > 1 else "their weights averaged"
+    how = "side by side" if len(learnt) == count else f"in {len(learnt)} branches"
+    how = f"{how} behind the frozen units" if len(learnt) > 1 else "their weights averaged"
     times = f" in each of {count} trainings, {how}," if count > 1 else ""
+    times += " beside the network before training" if len(found) > len(learnt) else ""
     ended = f"ran {len(result.epochs)} epochs{early}{times} on {images} {noun}; {scored}"
     repeats.finish_refit(
         context.engine,
@@ -105,12 +108,13 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
         evaluation=evaluation,
         checkpoint=name,
         ended=ended,
-        seconds=time.monotonic() - start,
+        seconds=time.monotonic() - began,
         extras={
             "views": views,
             "images": images,
             "trainings": count,
             "branches": len(found),
+            "start": len(found) > len(learnt),
             "flops": branches.flops(network, len(found)),
             "best_epoch": result.best_epoch,
             "device": str(whole.precision.device),

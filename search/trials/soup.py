@@ -20,7 +20,7 @@ from search.data.transfer import fetched
 from search.records.study import Verdict
 from search.runtime.study_runtime import SOME, StudyRuntime
 from search.training.batch_norm_statistics import recalibrate
-from search.training.epoch import Batch, validate, whole
+from search.training.epoch import Batch, Forward, validate, whole
 from search.training.features import FrozenLoader
 from search.training.fit import TrainingPlan, TrainingResult
 from search.training.out_of_memory import MicroBatches
@@ -121,12 +121,7 @@ def _objective(
     runtime: StudyRuntime, candidate: Candidate, network: nn.Module, plan: TrainingPlan
 ) -> Callable[[Mapping[str, Tensor]], float]:
     """Return a function that returns the objective of weights on training samples, so that larger is better."""
-    train = plan.train
-    samples: Callable[[], Iterator[Batch]]
-    if isinstance(train, FrozenLoader):
-        samples, forward = partial(train.some, SOME), plan.forward
-    else:
-        samples, forward = partial(runtime.some_in_order(candidate).epoch, 1), whole
+    samples, forward = _samples(runtime, candidate, plan)
 
     def objective(weights: Mapping[str, Tensor]) -> float:
         network.load_state_dict(weights)
@@ -135,3 +130,27 @@ def _objective(
         return float(evaluator.compute()[plan.objective]) * (1.0 if plan.maximize else -1.0)
 
     return objective
+
+
+def outputs(
+    runtime: StudyRuntime, candidate: Candidate, network: nn.Module, plan: TrainingPlan, weights: Mapping[str, Tensor]
+) -> Tensor:
+    """Return the outputs ``(N, classes)`` of ``network`` with ``weights`` for some training samples, as in use."""
+    network.load_state_dict(weights)
+    network.eval()
+    samples, forward = _samples(runtime, candidate, plan)
+    found = []
+    with torch.inference_mode():
+        for inputs, _ in samples():
+            with plan.precision.autocast():
+                found.append(forward(network, plan.precision.place(inputs)).float())
+    return torch.cat(found)
+
+
+def _samples(
+    runtime: StudyRuntime, candidate: Candidate, plan: TrainingPlan
+) -> tuple[Callable[[], Iterator[Batch]], Forward]:
+    """Return some training samples, behind the frozen units if what these make of them is kept, and what runs them."""
+    if isinstance(plan.train, FrozenLoader):
+        return partial(plan.train.some, SOME), plan.forward
+    return partial(runtime.some_in_order(candidate).epoch, 1), whole

@@ -279,20 +279,20 @@ def test_a_soup_interrupted_in_its_second_training_is_the_one_of_an_undisturbed_
         assert left == []
     assert [one.trainings for one in records] == [2, 2]
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
-    # What is shipped gives the mean of what either training gives, and counts what it computes.
-    assert [one.branches for one in records] == [2, 2]
+    # What is shipped gives the mean of what both trainings and the start give, and counts what it computes.
+    assert [(one.branches, one.has_start) for one in records] == [(3, True)] * 2
     images, model = torch.randn(2, 3, 64, 64), load_model(MODEL)
     state = dict(model.network.named_state())  # type: ignore[operator]
-    halves = [
+    parts = [
         {name: state.get(f"{begin}{name}", value) for name, value in state.items() if not name.startswith("branches.")}
-        for begin in ("", "branches.1.")
+        for begin in ("", "branches.1.", "branches.2.")
     ]
     candidate, facts = read_candidate(MODEL), model.facts
     with torch.inference_mode():
-        alone = [network_in(MODEL, facts, candidate, half)(images) for half in halves]
-        torch.testing.assert_close(model.network(images), (alone[0] + alone[1]) / 2)
+        alone = torch.stack([network_in(MODEL, facts, candidate, part)(images) for part in parts])
+        torch.testing.assert_close(model.network(images), alone.mean(dim=0))
     assert not torch.allclose(alone[0], alone[1])
-    assert facts.words.endswith(", 2 branches")
+    assert facts.words.endswith(", 3 branches")
     assert facts.parameters == sum(one.numel() for one in model.network.parameters())
     assert facts.flops == records[1].flops
     checks = export_study("colours", formats=("onnx", "pt2"), output="graphs").facts.checks  # each opened and compared
