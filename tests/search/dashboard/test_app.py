@@ -132,7 +132,7 @@ def test_every_section_draws_and_the_console_stays_clean(page: Any, shown: str) 
 
 
 def test_a_figure_is_drawn_when_it_is_scrolled_to(page: Any, shown: str) -> None:
-    page.goto(f"{shown}/study/drawn?tab=classes")
+    page.goto(f"{shown}/study/drawn?tab=decisions")
     last = page.locator(".one[data-figure]").last
     seen = page.locator(".one[data-seen]")
     page.wait_for_function("() => document.querySelectorAll('.one[data-seen]').length > 0")
