@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
@@ -49,14 +50,13 @@ def beside_start(
         plan: how ``network`` was trained.
 
     Returns:
-        Only ``trained`` if outputs of one of them do not differ from sample to sample.
+        Only ``trained`` if outputs of the first of them, or of the start, do not differ from sample to sample.
     """
     layer = _layer_of(as_network(network))
-    spread = [_spread(soup.outputs(runtime, candidate, network, plan, weights)) for weights in (*trained, start)]
-    if layer is None or not all(0 < one < float("inf") for one in spread):
+    learnt, own = (_spread(soup.outputs(runtime, candidate, network, plan, one)) for one in (trained[0], start))
+    if layer is None or not all(0 < spread < math.inf for spread in (learnt, own)):
         return list(trained)
-    count = len(trained)
-    share = WEIGHT * (sum(spread[:-1]) / count) / spread[-1]
+    count, share = len(trained), WEIGHT * learnt / own
     each = (count + 1) / (1 + share)
     return [*(_scaled(weights, layer, each / count) for weights in trained), _scaled(start, layer, each * share)]
 
