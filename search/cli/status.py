@@ -70,11 +70,12 @@ def _data(engine: Engine, name: str) -> dict[str, object]:
     from search.store import reading, workers
 
     progress, pace = reading.progress(engine, name), workers.pace(engine, name)
+    winner = reading.load_study(engine, name, epochs=False).best
     return {
         "study": name,
         "target": progress.target,
         "states": {state.value: count for state, count in progress.states.items()},
-        "best": progress.best,
+        "best": winner.value if winner is not None else None,
         "baseline": progress.baseline,
         "stopping": progress.stopping,
         "trials_per_hour": pace.trials_per_hour,
@@ -105,7 +106,7 @@ def _page(engine: Engine, name: str) -> Group:
     progress, pace = reading.progress(engine, name), workers.pace(engine, name)
     metric, winner = wording.metric_name(record.metric), headline.winner_name(record)
     by = f" by {winner}" if winner else ""
-    best = record.best.value if record.best is not None else progress.best
+    best = record.best.value if record.best is not None else None
     lines = [
         Text.assemble((name, "bold"), f"  {record.backbone} ({record.weights}) on {record.dataset.name}"),
         Text(tables.states(record) + " The study has been stopped." * progress.stopping),

@@ -16,7 +16,7 @@ from search.errors import NotFoundError
 from search.records.dataset_similarity import distance, traits_of
 from search.records.study import Json, PastTrial, Rejected, TrialState
 from search.store.connection import reading, retried
-from search.store.reading import ranked, study_record
+from search.store.reading import ranked, study_record, study_row
 from search.store.stored_json import extras_of, numbers_of
 from search.store.tables import EpochRow, StudyRow, TrialRow
 
@@ -193,3 +193,29 @@ def _best_of(connection: Connection, study: Any, count: int) -> Iterable[tuple[s
         .limit(count)
     )
     return [(study.name, row.number, row.candidate) for row in rows]
+
+
+class OptunaTrial(NamedTuple):
+    """The part of a trial that Optuna has to know."""
+
+    state: TrialState
+    value: float | None
+    objectives: Mapping[str, float]
+    constraints: Mapping[str, float]
+
+
+@retried
+def optuna_trials(engine: Engine, name: str) -> dict[int, OptunaTrial]:
+    """Return the state of every trial that Optuna knows, by its number there."""
+    columns = (TrialRow.optuna_number, TrialRow.state, TrialRow.value, TrialRow.objectives, TrialRow.constraints)
+    with reading(engine) as connection:
+        study = study_row(connection, name)
+        rows = connection.execute(
+            select(*columns).where(TrialRow.study_id == study.id, TrialRow.optuna_number.is_not(None))
+        ).all()
+    return {
+        row.optuna_number: OptunaTrial(
+            TrialState(row.state), row.value, numbers_of(row.objectives), numbers_of(row.constraints)
+        )
+        for row in rows
+    }

@@ -6,9 +6,9 @@ import difflib
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, case, false, func, select, true
 
@@ -28,10 +28,14 @@ from search.records.study import (
     UnitRecord,
     rank_key,
 )
+from search.records.uncertainty import difference_error
 from search.store import repeats
 from search.store.connection import reading, retried
 from search.store.stored_json import extras_of, identity_of, numbers_of, params_of, spec_of, text_of
 from search.store.tables import EpochRow, StudyRow, TrialRow
+
+_FEW = 50
+"""Best trials read at first to find the winner among."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Progress:
 
     Attributes:
         states: number of trials by state.
-        best: the best complete trial's objective; None until there is one.
+        best: the best complete trial's objective, in a ``Summary`` the winner's; None until there is one.
     """
 
     target: int
@@ -279,7 +283,36 @@ def list_studies(engine: Engine) -> tuple[Summary, ...]:
 def _summary(connection: Connection, row: Any) -> Summary:
     leak = _dataset_record(row.dataset).leak
     name, task, backbone, metric = (stored_line(text) for text in (row.name, row.task, row.backbone, row.metric))
-    return Summary(name, task, backbone, metric, aware(row.created_at), _progress(connection, row), leak)
+    progress = _progress(connection, row)
+    if progress.best is not None and (best := _winner(connection, row)) is not None:
+        progress = replace(progress, best=best.value)
+    return Summary(name, task, backbone, metric, aware(row.created_at), progress, leak)
+
+
+def _winner(connection: Connection, study: Any) -> TrialRecord | None:
+    """Return the winner of the row ``study``: ``StudyRecord.best``, of as few trials as decide it."""
+    whole = repeats.attached(connection, study_record(study, ()))
+    again, most = {one.trial for one in whole.repeats}, _FEW
+    done = (TrialRow.study_id == study.id, TrialRow.state == TrialState.COMPLETE, ranked())
+    wanted = select(TrialRow.__table__).where(*done)
+    order = TrialRow.value.desc() if study.maximize else TrialRow.value.asc()
+    while True:
+        first = connection.execute(wanted.order_by(order).limit(most)).all()
+        rows = {row.number: row for row in (*first, *connection.execute(wanted.where(TrialRow.number.in_(again))))}
+        found = replace(whole, trials=tuple(trial_record(row, ()) for _, row in sorted(rows.items())))
+        if found.contenders or len(first) < most or not _may_win(found, found.ranking[-1]):
+            return found.best
+        most *= 4
+
+
+def _may_win(study: StudyRecord, trial: TrialRecord) -> bool:
+    """Return whether ``trial``, or one that ranks behind it, may be chosen instead of the first of the ranking."""
+    first = study.ranking[0]
+    if trial.value == first.value or len(study.objectives) > 1:
+        return trial.value == first.value
+    error = difference_error(study.metric, first, trial, study.dataset.samples().get("val", 0))
+    is_near = error is not None and abs((first.value or 0.0) - (trial.value or 0.0)) <= error
+    return is_near or trial.backbone != first.backbone
 
 
 @retried
@@ -358,29 +391,3 @@ def artifacts_of(engine: Engine, name: str) -> tuple[str, str] | None:
     with reading(engine) as connection:
         place = study_row(connection, name).artifacts
     return None if place is None else (text_of(place["address"]), text_of(place["key"]))
-
-
-class OptunaTrial(NamedTuple):
-    """The part of a trial that Optuna has to know."""
-
-    state: TrialState
-    value: float | None
-    objectives: Mapping[str, float]
-    constraints: Mapping[str, float]
-
-
-@retried
-def optuna_trials(engine: Engine, name: str) -> dict[int, OptunaTrial]:
-    """Return the state of every trial that Optuna knows, by its number there."""
-    columns = (TrialRow.optuna_number, TrialRow.state, TrialRow.value, TrialRow.objectives, TrialRow.constraints)
-    with reading(engine) as connection:
-        study = study_row(connection, name)
-        rows = connection.execute(
-            select(*columns).where(TrialRow.study_id == study.id, TrialRow.optuna_number.is_not(None))
-        ).all()
-    return {
-        row.optuna_number: OptunaTrial(
-            TrialState(row.state), row.value, numbers_of(row.objectives), numbers_of(row.constraints)
-        )
-        for row in rows
-    }

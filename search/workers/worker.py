@@ -33,7 +33,7 @@ from search.sampling.pruners import Curves
 from search.spec.faults import CANDIDATES_FAULT, DISK_FAULT, MACHINES_FAULT
 from search.store import leases, migrate, reading, workers, writing
 from search.store.connection import Engine, insist, optuna_options, patience_of, share, tune
-from search.store.history import StudyHistory
+from search.store.history import StudyHistory, optuna_trials
 from search.store.leases import Claim
 from search.store.reading import Progress
 from search.store.urls import str_url
@@ -142,7 +142,7 @@ def reconcile(context: TrialContext) -> None:
     open_there = context.sampling.unfinished()
     if not open_there:
         return
-    known = reading.optuna_trials(context.engine, study)
+    known = optuna_trials(context.engine, study)
     for number in open_there:
         ended = known.get(number)
         if ended is not None and ended.state.is_finished:

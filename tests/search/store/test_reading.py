@@ -8,9 +8,9 @@ import sqlalchemy
 from search.errors import DatabaseError, NotFoundError
 from search.records.plain_text import LONGEST_LINE
 from search.records.study import EpochRecord, StudyRecord, TrialState
-from search.store import aggregates, leases, reading, writing
+from search.store import aggregates, leases, reading, repeats, writing
 from search.store.connection import Engine
-from search.store.history import StudyHistory
+from search.store.history import StudyHistory, optuna_trials
 from search.store.tables import StudyRow, TrialRow
 
 
@@ -91,7 +91,7 @@ def test_an_unknown_study_gets_the_nearest_name(filled: Engine, record: StudyRec
 
 
 def test_what_optuna_knows_is_listed_by_its_number(filled: Engine) -> None:
-    assert reading.optuna_trials(filled, "s") == {}
+    assert optuna_trials(filled, "s") == {}
 
 
 CHANGES = [
@@ -174,7 +174,7 @@ def test_so_is_a_quantity_that_is_no_number_however_trials_are_read(filled: Engi
         values = {"optuna_number": 0, column: {"flops": "x"}}
         connection.execute(sqlalchemy.update(TrialRow).values(values))
     for read in (
-        lambda: reading.optuna_trials(filled, "s"),
+        lambda: optuna_trials(filled, "s"),
         lambda: aggregates.outline(filled, "s"),
         lambda: StudyHistory(filled, "s", "accuracy").refresh(),
     ):
@@ -214,6 +214,36 @@ def test_stored_text_of_a_study_or_its_data_cannot_control_a_terminal(filled: En
         assert text.isprintable()
         assert len(text) <= 3 * LONGEST_LINE
     assert f"{summary.backbone}{summary.leak}".isprintable()
+
+
+def test_the_list_of_studies_has_the_winner_that_was_chosen_and_not_the_best_single_value(
+    filled: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Validation cannot tell any of the four apart; the calibrated loss decides, or else new trainings do."""
+    losses = sqlalchemy.text("UPDATE ft_trial SET extras = :extras WHERE number = :number")
+    with filled.begin() as connection:
+        connection.execute(sqlalchemy.update(StudyRow).values(metric="accuracy", dataset=_few_samples(connection)))
+        for number, loss in enumerate((0.9, 0.5, 0.2)):
+            connection.execute(losses, {"extras": f'{{"calibrated_loss": {loss}}}', "number": number})
+    for most in (50, 1):
+        monkeypatch.setattr(reading, "_FEW", most)
+        study, (summary,) = reading.load_study(filled, "s"), reading.list_studies(filled)
+        assert study.best is not None
+        assert (study.best.number, summary.progress.best) == (2, 0.7)
+    candidates = [repeats.RetrainingRequest({"trial": one, "seed": 1}, {}, "w", 1) for one in (0, 1)]
+    repeats.add(filled, "s", repeats.CONFIRM, candidates)
+    with filled.begin() as connection:
+        done = "UPDATE ft_trial SET state = 'complete', value = :value WHERE words = 'w' AND number = :number"
+        for number, value in enumerate((0.9, 0.2)):
+            connection.execute(sqlalchemy.text(done), {"number": number, "value": value})
+    study, (summary,) = reading.load_study(filled, "s"), reading.list_studies(filled)
+    assert study.best is not None
+    assert (study.best.number, summary.progress.best) == (0, 0.5)
+
+
+def _few_samples(connection: sqlalchemy.Connection) -> object:
+    dataset = connection.execute(sqlalchemy.select(StudyRow.dataset)).scalars().first()
+    return {**dataset, "sizes": {"train": 9, "val": 4}}
 
 
 def test_long_stored_text_is_cut(filled: Engine) -> None:

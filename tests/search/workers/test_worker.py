@@ -17,6 +17,7 @@ from search.errors import ConstraintError, LeaseLostError, RunError, TrialError
 from search.records.study import EpochRecord, StudyRecord, TrialRecord, TrialState
 from search.spec.faults import FaultOptions
 from search.store import leases, reading, workers, writing
+from search.store.history import optuna_trials
 from search.store.leases import Claim
 from search.trials.context import TrialContext
 from search.trials.observer import Silent
@@ -296,6 +297,6 @@ def test_constraints_that_nothing_satisfies_stop_the_worker_and_count_as_no_tria
 
 def test_optuna_receives_all_objectives_of_a_trial_whose_worker_died(context: TrialContext) -> None:
     complete(context, claimed := leases.claim(context.engine, "colours", "w", 60) or pytest.fail("none"))
-    known = reading.optuna_trials(context.engine, "colours")
+    known = optuna_trials(context.engine, "colours")
     assert known[0].value == 0.5
     assert (known[0].objectives, known[0].constraints, claimed.number) == ({}, {}, 0)
