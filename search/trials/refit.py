@@ -99,8 +99,8 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     how = "side by side" if len(learnt) == count else f"in {len(learnt)} branches"
     how = f"{how} behind the frozen units" if len(learnt) > 1 else "their weights averaged"
     times = f" in each of {count} trainings, {how}," if count > 1 else ""
-    times += " beside the network before training" if len(found) > len(learnt) else ""
-    ended = f"ran {len(result.epochs)} epochs{early}{times} on {images} {noun}; {scored}"
+    beside = ", with the network before training beside it" if len(found) > len(learnt) else ""
+    ended = f"ran {len(result.epochs)} epochs{early}{times} on {images} {noun}{beside}; {scored}"
     repeats.finish_refit(
         context.engine,
         claim,
