@@ -93,7 +93,8 @@ def _missing(study: StudyRecord) -> str:
     if not runs and (search.get("timeout") or search.get("budget")):
         return (
             "the plain recipe was not tried, as it comes after the first few candidates and only where it takes at "
-            "most a tenth of the time; a new study with more time tries it"
+            "most a tenth of the time; with more time, this study tries it if continued before it is past those "
+            "candidates, and a new study later"
         )
     return "the plain recipe has not been tried yet"
 

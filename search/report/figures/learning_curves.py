@@ -93,7 +93,10 @@ class LearningCurves(Figure):
                 showarrow=False,
             )
         figure = theme.styled(figure, x="epoch", y=wording.metric_name(rows.metric))
-        figure.update_xaxes(dtick=1 if max(max(curve.epochs) for curve in rows.curves) <= 20 else None)
+        epochs = {epoch for curve in rows.curves for epoch in curve.epochs}
+        figure.update_xaxes(dtick=1 if max(epochs) <= 20 else None)
+        if len(epochs) == 1:  # Plotly would begin before 0
+            figure.update_xaxes(range=[min(epochs) - 1, max(epochs) + 1])
         return figure
 
 

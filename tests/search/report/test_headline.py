@@ -121,7 +121,9 @@ def test_the_sentence_has_all_of_it(study: StudyRecord) -> None:
     assert sentence(alone).endswith("(no comparison: the plain recipe has not been tried yet).")
     short = replace(alone, spec={"study": {"search": {"timeout": 60}}})
     assert "was not tried, as it comes after the first few candidates" in sentence(short)
-    assert "a new study with more time tries it" in sentence(short)
+    assert "this study tries it if continued before it is past those candidates, and a new study later" in sentence(
+        short
+    )
     running = replace(short, trials=(*short.trials, replace(study.trials[1], state=TrialState.RUNNING)))
     assert "the plain recipe has not been tried yet" in sentence(running)
 

@@ -56,3 +56,10 @@ def test_a_pruned_plain_recipe_ends_in_a_cross(study: StudyRecord) -> None:
     drawn = {trace.name: trace for trace in figure.draw(figure.rows(replace(study, trials=(plain,)))).data}
     assert list(drawn["plain recipe"].x) == [1, 2, None]
     assert (list(drawn["pruned here"].customdata), list(drawn["pruned here"].x)) == ([0], [2])
+
+
+def test_a_single_epoch_stands_between_whole_numbers(study: StudyRecord) -> None:
+    single = replace(study.trials[0], epochs=study.trials[0].epochs[:1])
+    axis = figure.draw(figure.rows(replace(study, trials=(single,)))).layout.xaxis
+    assert (axis.range, axis.dtick) == ((0, 2), 1)
+    assert figure.draw(figure.rows(study)).layout.xaxis.range is None
