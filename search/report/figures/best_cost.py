@@ -17,6 +17,9 @@ _COSTS = (
     ("search time", "device time of the study, minutes"),
 )
 
+_LEGEND_ROW = 21
+"""Pixels that a study takes in the legend, which on a telephone has a row for each."""
+
 
 class Row(NamedTuple):
     """One study's winner and its plain recipe; ``costs`` are parameters, FLOPs and minutes of search."""
@@ -75,7 +78,12 @@ class BestCost(StudiesFigure):
             (label, {"x": [xs[axis] for xs in axes]}, {"xaxis.title.text": title, "xaxis.autorange": True})
             for axis, (label, title) in enumerate(_COSTS)
         ]
-        return theme.menu(theme.styled(figure, x=_COSTS[0][1], y=" / ".join(metrics)), views)
+        figure = theme.styled(figure, x=_COSTS[0][1], y=" / ".join(metrics))
+        legend = _LEGEND_ROW * len(rows.studies)
+        figure.layout.height = max(
+            figure.layout.height + legend, 2 * legend
+        )  # Plotly gives a legend half of it at most
+        return theme.menu(figure, views)
 
 
 def _x(row: Row, axis: int, *, joined: bool) -> list[float | None]:
