@@ -99,6 +99,22 @@ def train(step: Step, batches: Iterable[Batch], leave: Callable[[], bool]) -> Lo
     return Losses(sum(means.values()), means)
 
 
+def outputs_for(
+    images: Inputs, network: nn.Module, precision: Precision, memory: MicroBatches, forward: Forward = whole
+) -> list[tuple[slice, Any]]:
+    """Return the outputs of ``network`` for a batch, each with the samples it is for: in pieces if memory is short."""
+    pieces: list[tuple[slice, Any]] = []
+
+    def run(slices: Iterator[slice]) -> None:
+        pieces.clear()
+        for piece in slices:
+            with precision.autocast():
+                pieces.append((piece, forward(network, precision.place(images[piece]))))
+
+    memory.run(images.shape[0], run)
+    return pieces
+
+
 @torch.inference_mode()
 def validate(
     network: nn.Module,
@@ -111,15 +127,7 @@ def validate(
     """Run every batch through ``network`` in eval mode and return the filled ``evaluator``."""
     network.eval()
     for images, targets in batches:
-        pieces: list[tuple[slice, Any]] = []
-
-        def measure(slices: Iterator[slice], images: Inputs = images, pieces: list[Any] = pieces) -> None:
-            pieces.clear()
-            for piece in slices:
-                with precision.autocast():
-                    pieces.append((piece, forward(network, precision.place(images[piece]))))
-
-        memory.run(images.shape[0], measure)
+        pieces = outputs_for(images, network, precision, memory, forward)
         if isinstance(pieces[0][1], Tensor):
             evaluator.update(torch.cat([output for _, output in pieces]).float(), targets)
         else:

@@ -20,7 +20,7 @@ from search.data.transfer import fetched
 from search.records.study import Verdict
 from search.runtime.study_runtime import SOME, StudyRuntime
 from search.training.batch_norm_statistics import recalibrate
-from search.training.epoch import Batch, Forward, validate, whole
+from search.training.epoch import Batch, Forward, outputs_for, validate, whole
 from search.training.features import FrozenLoader
 from search.training.fit import TrainingPlan, TrainingResult
 from search.training.out_of_memory import MicroBatches
@@ -138,13 +138,10 @@ def outputs(
     """Return the outputs ``(N, classes)`` of ``network`` with ``weights`` for some training samples, as in use."""
     network.load_state_dict(weights)
     network.eval()
-    samples, forward = _samples(runtime, candidate, plan)
-    found = []
+    (samples, forward), memory = _samples(runtime, candidate, plan), MicroBatches(plan.micro_batch)
     with torch.inference_mode():
-        for inputs, _ in samples():
-            with plan.precision.autocast():
-                found.append(forward(network, plan.precision.place(inputs)).float())
-    return torch.cat(found)
+        pieces = [outputs_for(inputs, network, plan.precision, memory, forward) for inputs, _ in samples()]
+    return torch.cat([found.float() for batch in pieces for _, found in batch])
 
 
 def _samples(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from search.data.transfer import fetched
 from search.runtime.study_runtime import StudyRuntime
 from search.training.fit import TrainingPlan
 from search.trials import soup
@@ -27,7 +28,7 @@ def start_of(
     network.load_state_dict(runtime.build(candidate, plan.seed).state_dict())
     if not plan.start(network):
         return None
-    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+    return fetched(network.state_dict())
 
 
 def beside_start(

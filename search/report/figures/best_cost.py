@@ -80,9 +80,8 @@ class BestCost(StudiesFigure):
         ]
         figure = theme.styled(figure, x=_COSTS[0][1], y=" / ".join(metrics))
         legend = _LEGEND_ROW * len(rows.studies)
-        figure.layout.height = max(
-            figure.layout.height + legend, 2 * legend
-        )  # Plotly gives a legend half of it at most
+        # Plotly gives a legend half of the height at most.
+        figure.layout.height = max(figure.layout.height + legend, 2 * legend)
         return theme.menu(figure, views)
 
 
