@@ -21,7 +21,7 @@ LIKELY = "fcos"
 """Without a pretrained detector: no anchors to fit, and a training costs a small part of a Faster R-CNN's, which
 classifies a thousand proposals in every image (MobileNetV2, 96x128 pixels: 0.3 to 28.6 GFLOPs per image)."""
 _USUAL = tuple(name for name, kind in KINDS.items() if not kind.has_queries)
-"""Kinds that are tried if a study names none. A fresh decoder of queries needs more data and epochs than most have."""
+"""Kinds that are tried if a study names none: the others need a package that may be missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
