@@ -57,6 +57,11 @@ SCRIPT = """
     openTrial: params => { if (params.event.key === 'Enter' && params.column.getColId() === 'trial') go(href(params)); },
     isTrial: node => node.data?.trial != null,
     rowsCame: params => tickChosen(params.api),
+    // The component's own `selectedRows` forgets a tick that is set while it puts in rows that have just come.
+    rowsTicked: params => {
+      if (!params.source.startsWith('api'))
+        window.dash_clientside.set_props('ticked', {data: params.api.getSelectedRows().map(row => row.trial)});
+    },
   };
   // On paper a plain table stands for the grid, which is as wide as its columns: the paper cuts off what is wider.
   let paper = null;
@@ -128,9 +133,12 @@ SCRIPT = """
   window.ftsearch = {
     grid: act => load().then(() => window.dash_ag_grid.getApiAsync('trials')).then(act).catch(() => {}),
     tick: numbers => {
+      const before = chosen;
       chosen = new Set(numbers.map(String));
       if (document.getElementById('trials')) window.ftsearch.grid(api => {
-        api.getSelectedNodes().filter(node => !chosen.has(node.id)).forEach(node => node.setSelected(false));
+        // A tick that was never among those chosen is one that has just been set: its choice is on its way.
+        const gone = node => before.has(node.id) && !chosen.has(node.id);
+        api.getSelectedNodes().filter(gone).forEach(node => node.setSelected(false));
         tickChosen(api);
       });
     },

@@ -56,7 +56,7 @@ def page(study: StudyRecord, query: str, first: components.Shown | None, picked:
             _filters(study, conditions),
             components.tabs(study.name, list(Section), section, conditions.to_query()),
             _picks(study.name, picked),
-            *([trials_table.table(kept, picked)] if section is Section.TRIALS else []),
+            *([trials_table.table(kept)] if section is Section.TRIALS else []),
             *[components.figure(kind, None if place else first) for place, kind in enumerate(kinds(kept, section))],
             html.Div(front(kept), id="front"),
             *([*_confirmations(study), *_failures(study)] if section is Section.PROGRESS else []),

@@ -129,6 +129,15 @@ def test_the_table_is_sorted_searched_and_its_columns_are_picked(page: Any, show
     assert page.faults == []
 
 
+def test_a_tick_stays_that_is_set_while_an_older_choice_comes_in(page: Any, shown: str) -> None:
+    page.goto(f"{shown}/study/drawn?tab=trials")
+    page.locator("#trials .ag-row a").first.wait_for()
+    box = page.locator("#trials .ag-row input[type=checkbox]").first
+    box.evaluate("box => { box.click(); window.ftsearch.tick([]); }")
+    page.get_by_role("link", name="Compare 1 trials").wait_for()
+    assert box.is_checked()
+
+
 def test_the_table_is_asked_for_once_and_brings_no_plotly_along(page: Any, shown: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.post_data or request.url))
