@@ -33,16 +33,19 @@ def show(screen: Console, noun: str = "trial") -> Iterator[Observer]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
     log_to(screen)
     columns = (
         TextColumn("{task.description}", style="bold", markup=False),
-        BarColumn(bar_width=28),
+        BarColumn(bar_width=min(max(screen.width - 90, 10), 28)),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}", markup=False),
+        TextColumn(
+            "{task.fields[note]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        ),
     )
-    with Bar(*columns, console=screen, speed_estimate_period=600) as progress:
+    with Bar(*columns, console=screen, speed_estimate_period=600, expand=True) as progress:
         yield Bars(progress, noun)
 
 
@@ -122,8 +125,7 @@ class Bars:
             self._bars.remove_task(self._preparing.pop(what))
 
     def trial_started(self, number: int, words: str, epochs: int) -> None:
-        note = words if len(words) < 70 else words[:67] + "..."
-        self._trials[number] = self._bars.add_task(f"{self._noun} {number}", total=epochs or None, note=note)
+        self._trials[number] = self._bars.add_task(f"{self._noun} {number}", total=epochs or None, note=words)
 
     def epoch_done(self, number: int, epoch: EpochRecord) -> None:
         value = epoch.metrics.get(self._metric, float("nan"))
@@ -143,9 +145,6 @@ class Bars:
 
     def _note(self) -> str:
         leading = self._winner()
-        best = f"best {wording.metric_name(self._metric)} {wording.number(leading.value)}" if leading else ""
+        best = [f"best {wording.metric_name(self._metric)} {wording.number(leading.value)}"] if leading else []
         states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
-        counts = "  ".join(
-            f"{self._counts[state]} {word}" for state, word in zip(states, ("done", "pruned", "failed"), strict=True)
-        )
-        return f"{counts}  {best}"
+        return "  ".join(best + [f"{self._counts[state]} {state}" for state in states if self._counts[state]])

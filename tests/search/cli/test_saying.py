@@ -111,17 +111,18 @@ def test_what_trains_says_so_before_it_loads_torch(tmp_path: Path) -> None:
 
 def test_the_bar_of_a_run_names_the_winner_and_faults_are_lines_above_it(terminal: tuple[int, TextIO]) -> None:
     own, file = terminal
-    screen = Console(file=file, force_terminal=True, width=100, highlight=False)
+    screen = Console(file=file, force_terminal=True, width=80, highlight=False)
     chosen = TrialRecord(3, TrialState.COMPLETE, 0.7)
     with _progress.show(screen) as bars:
         bars.study_opened("accuracy", Progress(5, {TrialState.COMPLETE: 2}, None, stopping=False), lambda: chosen)
-        bars.trial_started(4, "Tiny", 3)
+        bars.trial_started(4, "Tiny, " + "the first of many units frozen, " * 9, 3)
         bars.trial_ended(4, TrialState.COMPLETE, 0.9, "ran all 3 epochs")
         bars.trial_ended(5, TrialState.FAILED, None, "something odd")
     text = received(own)
     assert "trial 5: failed (something odd)" in text
     last = text[text.rindex("study") :]
-    assert "3 done  0 pruned  1 failed  best accuracy 0.7" in last
+    assert "4/5" in last, "however narrow the terminal is"
+    assert "best accuracy 0.7000  3 complete  1 failed" in last
 
 
 def test_lines_of_a_run_have_the_reports_names_and_numbers() -> None:
