@@ -66,7 +66,7 @@ def styled(figure: go.Figure, *, height: int = 380, x: str = "", y: str = "") ->
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": _GRID, "activecolor": INK},
     )
     figure.update_xaxes(title_text=x, **axis)
-    figure.update_yaxes(title_text=y, **axis)
+    figure.update_yaxes(title={"text": y, "standoff": 12}, **axis)  # without it, long labels run into the title
     return figure
 
 
