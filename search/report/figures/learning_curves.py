@@ -93,6 +93,7 @@ class LearningCurves(Figure):
                 showarrow=False,
             )
         figure = theme.styled(figure, x="epoch", y=wording.metric_name(rows.metric))
+        figure.update_yaxes(range=theme.around(value for curve in rows.curves for value in curve.values))
         epochs = {epoch for curve in rows.curves for epoch in curve.epochs}
         figure.update_xaxes(dtick=1 if max(epochs) <= 20 else None)
         if len(epochs) == 1:  # Plotly would begin before 0
