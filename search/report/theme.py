@@ -28,14 +28,13 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
 )
 SCALE = "Cividis"
 STATES = {"complete": BLUE, "pruned": GREY, "failed": RED, "running": PURPLE, "waiting": YELLOW}
-_ABSENT = "rgba(125,133,144,0.25)"
 UNITS = {
     "frozen": SKY,
     "trained": BLUE,
     "edited": PURPLE,
     "adapted": YELLOW,
-    "skipped": _ABSENT,
-    "dropped": _ABSENT,
+    "skipped": "#9c8c7c",
+    "dropped": "rgba(125,133,144,0.4)",
     "pretrained": GREY,
 }
 SERIES = (BLUE, RED, PURPLE, SKY, YELLOW, GREY)

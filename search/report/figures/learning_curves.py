@@ -32,11 +32,11 @@ class Rows(NamedTuple):
 
 
 _LOOKS = {
-    "failed": (theme.RED, 1.2, 0.9),
-    "pruned": (theme.GREY, 1.0, 0.8),
-    "waiting": (theme.STATES["waiting"], 1.2, 0.8),
-    "running": (theme.STATES["running"], 2.0, 0.9),
-    "complete": (theme.BLUE, 1.2, 0.55),
+    "failed": (theme.RED, 1.2, 1.0),
+    "pruned": (theme.GREY, 1.0, 1.0),
+    "waiting": (theme.STATES["waiting"], 1.2, 1.0),
+    "running": (theme.STATES["running"], 2.0, 1.0),
+    "complete": (theme.BLUE, 1.2, 0.5),
     "plain recipe": (theme.ORANGE, 3.0, 1.0),
     "winner": (theme.GREEN, 3.0, 1.0),
 }
