@@ -27,7 +27,7 @@ CSS = (
   background: var(--line); } .running progress::-webkit-progress-bar { background: var(--line); }
 .running progress::-webkit-progress-value { background: RUNNING; } .running progress::-moz-progress-bar { background: RUNNING; }
 .running img { vertical-align: middle; margin-left: 12px; } .running p:has(a) { min-height: 42px; }
-.button { margin: 4px 0; }
+.button { margin: 4px 0; } #content nav:first-child { margin-top: 10px; }
 .dash-graph { min-height: 140px; }
 .trials { height: min(72vh, 760px); margin: 8px 0; }
 .strip.small { height: 16px; margin: 11px 0; gap: 1px; } .paper .strip.small { margin: 3px 0; } .small .changed { border-bottom: 5px solid var(--ink); } .chips { display: inline-flex; gap: 4px; white-space: nowrap; }

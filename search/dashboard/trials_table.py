@@ -43,7 +43,7 @@ def columns(study: StudyRecord) -> list[dict[str, Any]]:
         _column("flops", "FLOPs", 104, **_NUMBER),
         *(_column(f"objective {name}", label, 120, **_NUMBER) for name, label in _objectives(study).items()),
         _column("seconds", "time", 110, **_NUMBER),
-        _column("words", "candidate", 420, flex=1, minWidth=320, tooltipField="words"),
+        _column("words", "candidate", 420, flex=1, minWidth=240, tooltipField="words"),
         _column("rank", "rank", 90, **_NUMBER),
         _column("trained", "trained params", 150, **_NUMBER),
         _column("best_epoch", "best epoch", 130, **_NUMBER),

@@ -47,6 +47,13 @@ def test_a_menu_is_taken_off_and_its_view_shown() -> None:
     assert theme.without_menu(figure) == []
 
 
+def test_the_axis_of_a_single_value_stays_near_it() -> None:
+    assert theme.around([0.2, math.nan, 0.2]) == pytest.approx([0.19, 0.21])
+    assert theme.around([0.0]) == [-1.0, 1.0]
+    assert theme.around([0.2, 0.3]) is None
+    assert theme.around([math.inf]) is None
+
+
 def test_lines_stay_apart_when_colours_run_out() -> None:
     assert len({tuple(theme.series(place).items()) for place in range(32)}) == 32
 
