@@ -160,7 +160,10 @@ def study_name(study: str) -> str:
 
 
 def log_to(stream_console: Console | None = None, level: int = logging.INFO) -> None:
-    """Send log lines to ``stream_console`` (with a progress bar below them), or plain to stderr."""
+    """Send log lines to ``stream_console`` (with a progress bar below them), or plain to stderr.
+
+    What observers are told too is left out: commands print what these hear.
+    """
     root = logging.getLogger()
     for old in [handler for handler in root.handlers if handler.name == _HANDLER]:
         root.removeHandler(old)  # ours from an earlier command; a host program keeps its own
@@ -173,6 +176,7 @@ def log_to(stream_console: Console | None = None, level: int = logging.INFO) -> 
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     handler.name = _HANDLER
+    handler.addFilter(lambda line: not getattr(line, "observed", False))
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     for package in ("search", "spaces"):

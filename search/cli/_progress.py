@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from search.cli._console import log_to
-from search.records.study import OPEN, EpochRecord, TrialState, of_target
+from search.records.study import OPEN, EpochRecord, TrialRecord, TrialState, of_target
 from search.report import wording
 
 if TYPE_CHECKING:
@@ -33,16 +33,19 @@ def show(screen: Console, noun: str = "trial") -> Iterator[Observer]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
     log_to(screen)
     columns = (
         TextColumn("{task.description}", style="bold", markup=False),
-        BarColumn(bar_width=28),
+        BarColumn(bar_width=min(max(screen.width - 90, 10), 28)),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}", markup=False),
+        TextColumn(
+            "{task.fields[note]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        ),
     )
-    with Bar(*columns, console=screen, speed_estimate_period=600) as progress:
+    with Bar(*columns, console=screen, speed_estimate_period=600, expand=True) as progress:
         yield Bars(progress, noun)
 
 
@@ -61,7 +64,7 @@ class Lines:
         self._noun = noun
         self._metric = ""
 
-    def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
+    def study_opened(self, metric: str, progress: Progress, winner: Callable[[], TrialRecord | None]) -> None:
         self._metric = metric
         self._screen.print(f"{of_target(progress.finished, progress.target)} {self._noun}s done")
 
@@ -96,21 +99,20 @@ class Bars:
         self._bars = bars
         self._noun = noun
         self._metric = ""
-        self._maximize = True
+        self._winner: Callable[[], TrialRecord | None] = lambda: None
         self._counts: Counter[TrialState] = Counter()
-        self._best: float | None = None
         self._trials: dict[int, TaskID] = {}
         self._preparing: dict[str, TaskID] = {}
         self._study = bars.add_task("study" if noun == "trial" else f"{noun}s", total=None, note=LOADING)
 
-    def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
-        self._metric, self._maximize, self._best = metric, maximize, progress.best
+    def study_opened(self, metric: str, progress: Progress, winner: Callable[[], TrialRecord | None]) -> None:
+        self._metric, self._winner = metric, winner
         self._counts = Counter({state: count for state, count in progress.states.items() if state.is_finished})
         total = None if progress.target >= OPEN else progress.target
         self._bars.update(self._study, total=total, completed=progress.finished, note=self._note())
 
     def stage_began(self, noun: str, progress: Progress) -> None:
-        self._noun, self._best = noun, None
+        self._noun = noun
         self._counts = Counter({state: count for state, count in progress.states.items() if state.is_finished})
         done, total = progress.finished, progress.target
         self._bars.update(self._study, description=f"{noun}s", total=total, completed=done, note=self._note())
@@ -123,8 +125,7 @@ class Bars:
             self._bars.remove_task(self._preparing.pop(what))
 
     def trial_started(self, number: int, words: str, epochs: int) -> None:
-        note = words if len(words) < 70 else words[:67] + "..."
-        self._trials[number] = self._bars.add_task(f"{self._noun} {number}", total=epochs or None, note=note)
+        self._trials[number] = self._bars.add_task(f"{self._noun} {number}", total=epochs or None, note=words)
 
     def epoch_done(self, number: int, epoch: EpochRecord) -> None:
         value = epoch.metrics.get(self._metric, float("nan"))
@@ -135,23 +136,15 @@ class Bars:
     def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
         if number in self._trials:
             self._bars.remove_task(self._trials.pop(number))
+        if state in (TrialState.FAILED, TrialState.WAITING):
+            self._bars.console.print(f"{self._noun} {number}: {state} ({ended})", style="yellow")
         if not state.is_finished:
             return
         self._counts[state] += 1
-        if state is TrialState.COMPLETE and value is not None and self._is_better(value):
-            self._best = value
         self._bars.update(self._study, completed=sum(self._counts.values()), note=self._note())
 
-    def _is_better(self, value: float) -> bool:
-        if self._best is None:
-            return True
-        return value > self._best if self._maximize else value < self._best
-
     def _note(self) -> str:
-        metric = wording.metric_name(self._metric)
-        best = f"best {metric} {wording.number(self._best)}" if self._best is not None else ""
+        leading = self._winner()
+        best = [f"best {wording.metric_name(self._metric)} {wording.number(leading.value)}"] if leading else []
         states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
-        counts = "  ".join(
-            f"{self._counts[state]} {word}" for state, word in zip(states, ("done", "pruned", "failed"), strict=True)
-        )
-        return f"{counts}  {best}"
+        return "  ".join(best + [f"{self._counts[state]} {state}" for state in states if self._counts[state]])

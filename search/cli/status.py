@@ -70,7 +70,7 @@ def _data(engine: Engine, name: str) -> dict[str, object]:
     from search.store import reading, workers
 
     progress, pace = reading.progress(engine, name), workers.pace(engine, name)
-    winner = reading.load_study(engine, name, epochs=False).best
+    winner = reading.winner(engine, name)
     return {
         "study": name,
         "target": progress.target,

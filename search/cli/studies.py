@@ -42,7 +42,7 @@ def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) 
             summary.task,
             summary.backbone,
             of_target(summary.progress.finished, summary.progress.target),
-            wording.number(summary.progress.best) + (" (leaks)" if summary.leak else ""),
+            wording.number(summary.best) + (" (leaks)" if summary.leak else ""),
             wording.number(summary.progress.baseline),
             wording.metric_name(summary.metric),
             f"{summary.created_at:%Y-%m-%d %H:%M}",
@@ -66,7 +66,7 @@ def _plain(summary: Summary) -> dict[str, object]:
         "created_at": summary.created_at.isoformat(),
         "target": progress.target,
         "states": {state.value: count for state, count in progress.states.items()},
-        "best": progress.best,
+        "best": summary.best,
         "baseline": progress.baseline,
         "leak": summary.leak,
     }

@@ -57,7 +57,40 @@ SCRIPT = """
     openTrial: params => { if (params.event.key === 'Enter' && params.column.getColId() === 'trial') go(href(params)); },
     isTrial: node => node.data?.trial != null,
     rowsCame: params => tickChosen(params.api),
+    // The component's own `selectedRows` forgets a tick that is set while it puts in rows that have just come.
+    rowsTicked: params => {
+      if (!params.source.startsWith('api'))
+        window.dash_clientside.set_props('ticked', {data: params.api.getSelectedRows().map(row => row.trial)});
+    },
   };
+  // On paper a plain table stands for the grid, which is as wide as its columns: the paper cuts off what is wider.
+  let paper = null;
+  window.addEventListener('beforeprint', () => {
+    const api = document.getElementById('trials') && window.dash_ag_grid.getApi?.('trials');
+    if (paper || !api) return;
+    const columns = api.getAllDisplayedColumns().filter(column => !column.getColId().startsWith('ag-'));
+    const drawn = window.dashAgGridComponentFunctions, rows = [];
+    api.forEachNode(({data}) => data && rows.push(element('tr', {key: data.id}, ...columns.map(column => {
+      const colDef = column.getColDef(), of = {data, colDef, value: data[colDef.field], context: api.getGridOption('context')};
+      return element('td', {key: colDef.field, className: colDef.field === 'words' ? 'words' : colDef.type},
+        drawn[colDef.cellRenderer]?.(of) ?? window.dashAgGridFunctions.shownText(of));
+    }))));
+    const head = columns.map(column => element('th', {key: column.getColId(), className: column.getColDef().type}, column.getColDef().headerName));
+    const missing = api.getDisplayedRowCount() - rows.length;
+    paper = document.createElement('div');
+    paper.className = 'paper';
+    document.querySelector('.trials').after(paper);
+    paper.root = window.ReactDOM.createRoot(paper);
+    window.ReactDOM.flushSync(() => paper.root.render([
+      element('table', {key: 0}, element('thead', null, element('tr', null, ...head)), element('tbody', null, ...rows)),
+      missing > 0 && element('p', {key: 1, className: 'soft'}, missing + ' further trials are not printed: scroll to them before, or download the CSV.'),
+    ]));
+  });
+  window.addEventListener('afterprint', () => {
+    paper?.root.unmount();
+    paper?.remove();
+    paper = null;
+  });
   let real = null, loading = null;
   const load = () => loading = loading || new Promise((done, failed) => {
     const script = document.createElement('script');
@@ -100,9 +133,12 @@ SCRIPT = """
   window.ftsearch = {
     grid: act => load().then(() => window.dash_ag_grid.getApiAsync('trials')).then(act).catch(() => {}),
     tick: numbers => {
+      const before = chosen;
       chosen = new Set(numbers.map(String));
       if (document.getElementById('trials')) window.ftsearch.grid(api => {
-        api.getSelectedNodes().filter(node => !chosen.has(node.id)).forEach(node => node.setSelected(false));
+        // A tick that was never among those chosen is one that has just been set: its choice is on its way.
+        const gone = node => before.has(node.id) && !chosen.has(node.id);
+        api.getSelectedNodes().filter(gone).forEach(node => node.setSelected(false));
         tickChosen(api);
       });
     },

@@ -12,7 +12,9 @@ CSS = (
 .tabs { display: flex; flex-wrap: wrap; gap: 6px; margin: 18px 0 0; border-bottom: 1px solid var(--line);
   position: sticky; top: 0; z-index: 4; background: var(--back); }
 @media (max-width: 600px) { .tabs { flex-wrap: nowrap; overflow-x: auto; } }
-@media print { .top, .tabs, .picker, #filters, .one[data-watched]:not([data-seen]) { display: none; } }
+@media screen { .paper { display: none; } } .paper .strip { min-width: 110px; } .paper .rightAligned { text-align: right; }
+.paper .chips { flex-wrap: wrap; }
+@media print { .chip::before, .running progress { print-color-adjust: exact; -webkit-print-color-adjust: exact; }  .top, .tabs, .picker, #filters, .trials, .one[data-watched]:not([data-seen]) { display: none; } }
 .part { padding: 8px 14px; text-decoration: none; color: var(--ink); border-radius: 6px 6px 0 0; }
 .part.here { background: var(--card); border: 1px solid var(--line); border-bottom-color: var(--card); font-weight: 600; }
 .filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 12px; margin: 10px 0; }
@@ -25,10 +27,10 @@ CSS = (
   background: var(--line); } .running progress::-webkit-progress-bar { background: var(--line); }
 .running progress::-webkit-progress-value { background: RUNNING; } .running progress::-moz-progress-bar { background: RUNNING; }
 .running img { vertical-align: middle; margin-left: 12px; } .running p:has(a) { min-height: 42px; }
-.button { margin: 4px 0; }
+.button { margin: 4px 0; } #content nav:first-child { margin-top: 10px; }
 .dash-graph { min-height: 140px; }
 .trials { height: min(72vh, 760px); margin: 8px 0; }
-.trials .strip.small { height: 16px; margin: 11px 0; gap: 1px; } .small .changed { border-bottom: 5px solid var(--ink); } .chips { display: inline-flex; gap: 4px; white-space: nowrap; }
+.strip.small { height: 16px; margin: 11px 0; gap: 1px; } .paper .strip.small { margin: 3px 0; } .small .changed { border-bottom: 5px solid var(--ink); } .chips { display: inline-flex; gap: 4px; white-space: nowrap; }
 .page:has(#trials), body:has(#trials) .top { max-width: 1560px; }
 .chip { border: 1px solid var(--line); border-radius: 999px; padding: 0 8px; line-height: 20px; font-size: .8rem; }
 STATES

@@ -308,7 +308,7 @@ def _listing(app: Dash, pages: Pages) -> None:
     app.clientside_callback(  # type: ignore[no-untyped-call]
         trials_table.TICKED,
         Output("picked", "data", allow_duplicate=True),
-        Input("trials", "selectedRows"),
+        Input("ticked", "data"),
         State("picked", "data"),
         State("url", "pathname"),
         prevent_initial_call=True,

@@ -19,7 +19,7 @@ from search.dashboard.study_cache import StudyCache
 from search.errors import FinetuneError, NotFoundError
 from search.records.study import StudyRecord
 from search.report.figures import figures, parallel_coordinates, studies_figures, trials_figures
-from search.report.figures._base import Drawing, Figure, Need, Section, StudiesFigure, TrialsFigure
+from search.report.figures._base import Drawing, Figure, Need, StudiesFigure, TrialsFigure
 from search.store import aggregates
 
 _REMEMBERED = 64
@@ -103,11 +103,8 @@ class Pages:
             case "workers":
                 return workers.page(aggregates.workers(self.cache.engine))
             case "study":
-                section, record = study.section_of(address.query), self._current(self.cache.study(address.study))
-                kinds = study.kinds(read(address.query).apply(record), section)
-                is_table = section is Section.TRIALS  # which nobody waits for a figure below it to see
-                first = None if is_table or not kinds else self.drawing(address, kinds[0].name, 0)
-                return study.page(record, address.query, first, picked)
+                record = self._current(self.cache.study(address.study))
+                return study.page(record, address.query, lambda name: self.drawing(address, name, 0), picked)
             case "trial":
                 return trial.page(self.cache.chosen(address.study, [address.trial]), address.trial)
             case "compare":
@@ -233,4 +230,4 @@ def _kinds() -> dict[str, Drawing]:
 
 def _summed(summary: Any) -> tuple[object, ...]:
     progress = summary.progress
-    return summary.name, progress.target, progress.best, progress.baseline, tuple(sorted(progress.states.items()))
+    return summary.name, progress.target, summary.best, progress.baseline, tuple(sorted(progress.states.items()))

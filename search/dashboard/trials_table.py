@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -43,7 +43,7 @@ def columns(study: StudyRecord) -> list[dict[str, Any]]:
         _column("flops", "FLOPs", 104, **_NUMBER),
         *(_column(f"objective {name}", label, 120, **_NUMBER) for name, label in _objectives(study).items()),
         _column("seconds", "time", 110, **_NUMBER),
-        _column("words", "candidate", 420, flex=1, minWidth=320, tooltipField="words"),
+        _column("words", "candidate", 420, flex=1, minWidth=240, tooltipField="words"),
         _column("rank", "rank", 90, **_NUMBER),
         _column("trained", "trained params", 150, **_NUMBER),
         _column("best_epoch", "best epoch", 130, **_NUMBER),
@@ -137,7 +137,7 @@ def _moment(when: datetime | None) -> str:
     return f"{when:%Y-%m-%d %H:%M:%S}" if when else ""
 
 
-def table(study: StudyRecord, picked: Collection[int]) -> html.Div:
+def table(study: StudyRecord) -> html.Div:
     """Return the table, with its search field and its picker of columns; the browser asks for its rows."""
     defined, is_short = columns(study), len(study.trials) <= _SHORT
     choices = [{"label": one["headerName"], "value": one["field"]} for one in defined if one["field"] != "trial"]
@@ -165,6 +165,7 @@ def table(study: StudyRecord, picked: Collection[int]) -> html.Div:
         [
             html.P(summary(study), className="soft", id="trials-summary"),
             dcc.Store(id="brushed"),
+            dcc.Store(id="ticked"),
             html.P(id="brushed-words", role="status"),
             html.Div(
                 [
@@ -200,10 +201,13 @@ def table(study: StudyRecord, picked: Collection[int]) -> html.Div:
                         "cellDataType": False,  # a column's own type would format its numbers
                         "valueFormatter": {"function": "shownText(params)"},
                     },
-                    selectedRows={"ids": [str(number) for number in picked]},
                     getRowId="params.data.id",
                     dashGridOptions=options,
-                    eventListeners={"cellKeyDown": ["openTrial(params)"], "modelUpdated": ["rowsCame(params)"]},
+                    eventListeners={
+                        "cellKeyDown": ["openTrial(params)"],
+                        "modelUpdated": ["rowsCame(params)"],
+                        "selectionChanged": ["rowsTicked(params)"],
+                    },
                     style={"height": "100%", "width": "100%"},
                 ),
                 className="trials",
@@ -223,11 +227,11 @@ def brushed_words(count: int) -> str:
     return f"{numbered(count, 'trials')} inside the brushes; a double click in the figure below lists all again."
 
 
-TICKED = """function (rows, picked, path) {
+TICKED = """function (ticked, picked, path) {
   const same = window.dash_clientside.no_update, name = decodeURIComponent((path || '').split('/')[2] || '');
-  if (!Array.isArray(rows)) return same;
+  if (!ticked) return same;
   const api = window.dash_ag_grid.getApi('trials');
-  const before = (picked || {})[name] || [], ticked = rows.map(row => row.trial);
+  const before = (picked || {})[name] || [];
   // Trials whose rows are not here have no tick that could have been taken away.
   const chosen = [...new Set([...ticked, ...before.filter(number => !api.getRowNode(String(number)))])]
     .sort((a, b) => a - b);

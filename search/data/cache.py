@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import math
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,15 +179,16 @@ def _render(
 ) -> NDArray[np.float32]:
     ratios = np.empty(len(samples), dtype=np.float32)
     canvas = frame.shape[1] / frame.shape[0]
-    done = itertools.count(1)
+    done, telling = itertools.count(1), threading.Lock()
 
     def put(place: int) -> None:
         image = samples[place].input.open()
         images[place] = frame.render(image)
         ratios[place] = image.width / image.height / canvas
-        number = next(done)
-        if progress is not None and (number % _REPORT_EVERY == 0 or number == len(samples)):
-            progress(number, len(samples))
+        with telling:  # in order: the last number is the last that anyone hears
+            number = next(done)
+            if progress is not None and (number % _REPORT_EVERY == 0 or number == len(samples)):
+                progress(number, len(samples))
 
     in_parallel(put, range(len(samples)))
     return ratios

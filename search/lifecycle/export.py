@@ -170,7 +170,7 @@ def _facts(trained: TrainedCandidate, metrics: dict[str, float]) -> ModelFacts:
         trial=trial.number if refit is None else None,
         task=trained.task.name,
         classes=trained.classes,
-        words=trial.words + (f", {refit.branches} branches" if refit is not None and refit.branches > 1 else ""),
+        words=trial.words + _added(refit),
         backbone=trained.candidate.structure.backbone,
         weights=_origin(trained),
         frame=None if trained.frame is None else replace(trained.frame, steps=steps(trained.frame)),
@@ -193,6 +193,14 @@ def _facts(trained: TrainedCandidate, metrics: dict[str, float]) -> ModelFacts:
         task_options=dict(stored.get("task_options", {})),
         task_facts=dict(stored.get("task_facts", {})),
     )
+
+
+def _added(refit: Refit | None) -> str:
+    """Return in words what the final model has beyond its candidate's network."""
+    if refit is None:
+        return ""
+    several = f", {refit.branches} branches" if refit.branches > 1 else ""
+    return several + (", mirror images averaged" if refit.is_mirrored else "")
 
 
 def model_name(study: str, trial: int, refit: Refit | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from search.errors import UserError
@@ -46,7 +47,7 @@ def run_trainings(engine: Engine, own: str, name: str, options: RunOptions) -> N
     if not progress.unfinished:
         return
     study = reading.load_study(engine, name, trials=False)
-    options.observer.study_opened(study.metric, maximize=study.maximize, progress=progress)
+    options.observer.study_opened(study.metric, progress, partial(reading.winner, engine, name))
     folder = writable(Path("runs") / name)
     where = options.placement
     count = options.workers or launchers.default_count(where, options.device)

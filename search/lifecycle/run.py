@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -113,7 +114,7 @@ def run_study(
         writing.create_study(engine, study_record(runtime), may_shrink=trials is not None)
         artifact_store, key = study_artifacts(engine, spec.name, options.artifacts or str(place.absolute()))
         progress = reading.progress(engine, spec.name)
-        watching.study_opened(spec.objective, maximize=spec.maximize, progress=progress)
+        watching.study_opened(spec.objective, progress, partial(reading.winner, engine, spec.name))
         stop_signal.deadline = begin + seconds if seconds else None
         stop_signal.reserve = reserve_of(engine, spec, seconds)
         ending.prepare(engine, spec)

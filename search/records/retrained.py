@@ -59,6 +59,7 @@ class Refit:
         trainings: number of trainings whose weights, or outputs, are averaged.
         branches: number of them, or of means of several, that stand side by side behind the frozen units; with
             ``has_start``, one of them is the network before training.
+        is_mirrored: whether its outputs are the mean of those for an image and for its mirror image.
         flops: floating-point operations of one forward pass; 0 where an older version did not count them.
         is_final: made by the search at its end, on training and validation data; test data were not looked at.
     """
@@ -84,6 +85,7 @@ class Refit:
     trainings: int = 1
     branches: int = 1
     has_start: bool = False
+    is_mirrored: bool = False
     flops: int = 0
     is_final: bool = False
 

@@ -224,8 +224,8 @@ def whole(study: StudyRecord) -> list[Confirmed]:
 
 def _verdict(study: StudyRecord) -> str:
     rows = whole(study)
-    if not rows:
-        return ""
+    if not rows or (study.contenders and not any(row.is_baseline for row in rows)):
+        return ""  # of contenders, their choice says more
     first, plain = rows[0], next((row for row in rows if row.is_baseline), None)
     best = first if first.is_baseline else _of_winner(study, rows) or first
     how = numbered(len(best.values), "fresh trainings") + (f" over {best.folds} folds" if best.folds > 1 else "")

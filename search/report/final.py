@@ -103,8 +103,10 @@ def _several(final: Refit, trial: TrialRecord) -> str:
         parts.append(
             "beside it the network before training" if learnt == 1 else "beside them the network before training"
         )
+    if final.is_mirrored:
+        parts.append("outputs for an image and its mirror image averaged")
     if not parts:
         return ""
-    is_larger = final.branches > 1 and trial.size is not None and final.flops
+    is_larger = (final.branches > 1 or final.is_mirrored) and trial.size is not None and final.flops
     times = f" ({final.flops / trial.size.flops:.1f} times the FLOPs of one)" if is_larger and trial.size else ""
     return f", {', '.join(parts)}{times}"

@@ -87,7 +87,8 @@ def headline(study: StudyRecord) -> Headline | None:
 def _missing(study: StudyRecord) -> str:
     """Return why there is nothing to compare the winner with, and how to get it."""
     if study.baseline is not None:
-        return "the plain recipe has no result yet"
+        has_failed = study.baseline.state is TrialState.FAILED
+        return f"the plain recipe, trial {study.baseline.number}, {'failed' if has_failed else 'has no result yet'}"
     search = ((study.spec or {}).get("study") or {}).get("search") or {}
     runs = any(trial.state is TrialState.RUNNING for trial in study.trials)
     if not runs and (search.get("timeout") or search.get("budget")):

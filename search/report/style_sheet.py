@@ -6,7 +6,8 @@ from search.report import theme
 
 _DARK = """--ink:#e6edf3; --soft:#9aa4af; --line:#3d444d; --back:#0d1117; --card:#151b23; --accent:#6cb8f0;
   --good:#3fc79a; --warn:#e3b341;"""
-_BRIGHT = ".scatterlayer :is(.trace, .point):not([style*='opacity: 0;']) { opacity: 1 !important; }"
+_BRIGHT = """:is(.scatterlayer :is(.trace, .point), .legend :is(.layers, .scatterpts)):not([style*='opacity: 0;']) {
+  opacity: 1 !important; }"""
 """What lets a light page shine through in light colours would sink into a dark one; what has no opacity is only hovered."""
 CSS = (
     """
@@ -87,7 +88,7 @@ footer { color: var(--soft); font-size: .85rem; padding: 32px 0; }
 @media print { .strip i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   :root, :root[data-theme] { color-scheme: light; --ink:#000; --soft:#333; --line:#bbb; --back:#fff; --card:#fff; --accent:#000; }
   html { font-size: 12px; } body { font-size: 1rem; } .page { max-width: none; padding: 0; } .plot, figure, tr, section.one { break-inside: avoid; }
-  h2, h3 { break-after: avoid; } .view, .toc, .skip, .theme, .modebar { display: none !important; }
+  h2, h3, h2 + .soft, h3 + .soft { break-after: avoid; } .view, .toc, .skip, .theme, .modebar { display: none !important; }
   .scroll, .wide { overflow: visible; background: none !important; } .wide::before { display: none !important; } thead { display: table-header-group; }
   th, td, td.words { white-space: normal; min-width: 0; } td.number { white-space: nowrap; } }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }

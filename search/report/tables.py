@@ -84,8 +84,9 @@ def failure_notes(study: StudyRecord) -> list[tuple[str, int]]:
     for kind, failed in sorted(kinds.items(), key=lambda item: -len(item[1]))[:_KINDS_MOST]:
         last = failed[-1]
         message = last.failure.message if last.failure is not None else ""
-        count = f"{len(failed)} of {numbered(len(study.trials), 'trials')} failed"
-        notes.append((f"{count} ({kind}): {message}", last.number))
+        count = f"{len(failed)} of {numbered(len(study.trials), 'trials')} failed ({kind})"
+        differs = any(trial.failure is not None and trial.failure.message != message for trial in failed)
+        notes.append((f"{count}{', the last with' if differs else ''}: {message}", last.number))
     return notes
 
 

@@ -8,7 +8,7 @@ people with any common colour blindness can tell apart; the scale for numbers is
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import unescape
 from typing import Any, TypeVar
 
@@ -28,14 +28,13 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
 )
 SCALE = "Cividis"
 STATES = {"complete": BLUE, "pruned": GREY, "failed": RED, "running": PURPLE, "waiting": YELLOW}
-_ABSENT = "rgba(125,133,144,0.25)"
 UNITS = {
     "frozen": SKY,
     "trained": BLUE,
     "edited": PURPLE,
     "adapted": YELLOW,
-    "skipped": _ABSENT,
-    "dropped": _ABSENT,
+    "skipped": "#9c8c7c",
+    "dropped": "rgba(125,133,144,0.4)",
     "pretrained": GREY,
 }
 SERIES = (BLUE, RED, PURPLE, SKY, YELLOW, GREY)
@@ -67,7 +66,7 @@ def styled(figure: go.Figure, *, height: int = 380, x: str = "", y: str = "") ->
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": _GRID, "activecolor": INK},
     )
     figure.update_xaxes(title_text=x, **axis)
-    figure.update_yaxes(title_text=y, **axis)
+    figure.update_yaxes(title={"text": y, "standoff": 12}, **axis)  # without it, long labels run into the title
     return figure
 
 
@@ -149,6 +148,19 @@ def whole_ticks(values: Sequence[float], most: int = 10) -> int:
     while span / step > most:
         step = step * 5 // 2 if str(step).startswith("2") else step * 2
     return step
+
+
+def around(values: Iterable[float]) -> list[float] | None:
+    """Return the range of an axis on which all ``values`` are one: Plotly's would reach one beyond, accuracies or not.
+
+    None where they differ, or none is finite.
+    """
+    known = {value for value in values if math.isfinite(value)}
+    if len(known) != 1:
+        return None
+    value = known.pop()
+    space = 0.05 * abs(value) or 1.0
+    return [value - space, value + space]
 
 
 def log_ticks(low: float, high: float) -> list[float]:

@@ -23,10 +23,13 @@ class FinalOptions:
             started solved, stand side by side behind the frozen units, their outputs averaged, as far as the FLOPs at
             most double; 1 leaves one, the mean of all. So has a network that is trained from the first unit on, and a
             study that weighs or bounds costs.
+        mirror: whether a linear probe that has won gives the mean of its outputs for an image and for its mirror image,
+            which doubles its FLOPs; not where ``training.flip`` is off, or in a study that weighs or bounds costs.
     """
 
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     top: Annotated[int, Field(ge=1)] = 3
     soup: Annotated[int, Field(ge=1)] = 4
     branches: Annotated[int, Field(ge=1, le=16)] = 4
+    mirror: bool = True
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

@@ -44,12 +44,11 @@ class Progress:
 
     Attributes:
         states: number of trials by state.
-        best: the best complete trial's objective, in a ``Summary`` the winner's; None until there is one.
+        baseline: the plain recipe's objective; None until there is one.
     """
 
     target: int
     states: Mapping[TrialState, int]
-    best: float | None
     baseline: float | None
     stopping: bool
 
@@ -68,6 +67,7 @@ class Summary:
     """A study in the list of studies.
 
     Attributes:
+        best: the winner's objective; None until there is one.
         leak: says in words that validation samples are in training too; empty where none are.
     """
 
@@ -77,6 +77,7 @@ class Summary:
     metric: str
     created_at: datetime
     progress: Progress
+    best: float | None
     leak: str = ""
 
 
@@ -255,17 +256,13 @@ def progress(engine: Engine, name: str) -> Progress:
 
 
 def _progress(connection: Connection, study: Any) -> Progress:
-    valid = case((TrialRow.feasible.is_not(False), TrialRow.value))
-    found = func.max(valid) if study.maximize else func.min(valid)
     rows = connection.execute(
-        select(TrialRow.state, func.count(), found).where(TrialRow.study_id == study.id).group_by(TrialRow.state)
+        select(TrialRow.state, func.count()).where(TrialRow.study_id == study.id).group_by(TrialRow.state)
     ).all()
     baseline = connection.execute(
         select(TrialRow.value).where(TrialRow.study_id == study.id, TrialRow.is_baseline)
     ).scalar()
-    values = {TrialState(row[0]): row[2] for row in rows}
-    states = {TrialState(row[0]): row[1] for row in rows}
-    return Progress(study.target, states, values.get(TrialState.COMPLETE), baseline, study.stopping)
+    return Progress(study.target, {TrialState(row[0]): row[1] for row in rows}, baseline, study.stopping)
 
 
 @retried
@@ -283,10 +280,19 @@ def list_studies(engine: Engine) -> tuple[Summary, ...]:
 def _summary(connection: Connection, row: Any) -> Summary:
     leak = _dataset_record(row.dataset).leak
     name, task, backbone, metric = (stored_line(text) for text in (row.name, row.task, row.backbone, row.metric))
-    progress = _progress(connection, row)
-    if progress.best is not None and (best := _winner(connection, row)) is not None:
-        progress = replace(progress, best=best.value)
-    return Summary(name, task, backbone, metric, aware(row.created_at), progress, leak)
+    progress, best = _progress(connection, row), _winner(connection, row)
+    return Summary(name, task, backbone, metric, aware(row.created_at), progress, best.value if best else None, leak)
+
+
+@retried
+def winner(engine: Engine, name: str) -> TrialRecord | None:
+    """Return the winner of the study ``name``, ``StudyRecord.best``, without its curves; None until there is one.
+
+    Raises:
+        NotFoundError: no such study; suggests the nearest name.
+    """
+    with reading(engine) as connection:
+        return _winner(connection, study_row(connection, name))
 
 
 def _winner(connection: Connection, study: Any) -> TrialRecord | None:

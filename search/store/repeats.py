@@ -308,6 +308,7 @@ def _refits(connection: Connection, study_id: int | None, *, is_final: bool = Fa
             trainings=int((row.extras or {}).get("trainings") or 1),
             branches=int((row.extras or {}).get("branches") or 1),
             has_start=bool((row.extras or {}).get("start")),
+            is_mirrored=bool((row.extras or {}).get("mirrored")),
             flops=int((row.extras or {}).get("flops") or 0),
             is_final=is_final,
         )

@@ -148,6 +148,11 @@ class Task(ABC):
     chosen: Any = None
     """What the study file says under the task's name, an instance of ``options``; set by ``bind``."""
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether outputs for an image and for its mirror image may be averaged: they say nothing of places in it."""
+        return self.reads == "images" and self.predicts == "answers"
+
     def bind(self, chosen: Any, dataset: Dataset, pretrained: Pretrained) -> Self:
         """Return the task of one study. A task that needs facts of its data (means, anchors, a tokenizer) overrides
         this, calls it first, and sets them on what it returns.

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
-from search.records.study import EpochRecord, TrialState
+from search.records.study import EpochRecord, TrialRecord, TrialState
 from search.store.reading import Progress
+
+OBSERVED = {"observed": True}
+"""Marks log records of what observers are told too, so that who shows both can leave one out."""
 
 
 class Observer(Protocol):
     """Notified as trials run: a progress bar, a log, a test. Subclasses define the events they handle."""
 
-    def study_opened(self, metric: str, *, maximize: bool, progress: Progress) -> None:
-        """The study is in the store; ``progress`` is how far it was when this run began."""
+    def study_opened(self, metric: str, progress: Progress, winner: Callable[[], TrialRecord | None]) -> None:
+        """The study is in the store; ``progress`` is how far it was when this run began, ``winner`` reads who leads."""
 
     def stage_began(self, noun: str, progress: Progress) -> None:
         """The search is over; trainings of another kind, called ``noun``, begin and are reported like trials."""

@@ -26,6 +26,7 @@ from search.trials.keep_best import keep
 from search.trials.resampled import resampled
 from spaces.candidate import Candidate
 from spaces.networks import branches
+from spaces.networks.inference import mirror
 
 TRAIN, JOINED = "train", "train+val"
 DATA = (JOINED, TRAIN)
@@ -79,8 +80,11 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     found = start_branch.beside_start(runtime, candidate, network, learnt, start, attempt.plan) if start else learnt
     result = replace(members[0], weights=found[0])
     weights = runtime.checkpoint(candidate, network, result)
+    is_mirrored = _is_mirrored(attempt, key)
     if len(found) > 1:
         weights = replace(weights, tensors=branches.merged(network, found))
+    elif is_mirrored:
+        weights = replace(weights, tensors={**weights.tensors, **mirror()})
     test: dict[str, float] = {}
     views: dict[str, float] = {}
     evaluation = None
@@ -93,14 +97,14 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
     facts = {**weights.facts, "test": test, "views": views, "refit": {**key, "images": images}}
     name = keep(context, f"{kind}-{claim.number:05d}", replace(weights, facts=facts))
     noun = runtime.task.noun
-    scored = f"scored on the test {noun}" if test else f"there are no test {noun}, so it was scored on nothing"
-    scored = f"no {noun} are left to score it on" if is_final else scored
+    untested = f"no {noun} are left to score it on" if is_final else f"there are no test {noun} to score it on"
+    scored = f"scored on the test {noun}" if test else untested
     early = f" ({result.reason})" if result.reason else ""
-    how = "side by side" if len(learnt) == count else f"in {len(learnt)} branches"
-    how = f"{how} behind the frozen units" if len(learnt) > 1 else "their weights averaged"
-    times = f" in each of {count} trainings, {how}," if count > 1 else ""
     beside = ", with the network before training beside it" if len(found) > len(learnt) else ""
-    ended = f"ran {len(result.epochs)} epochs{early}{times} on {images} {noun}{beside}; {scored}"
+    both = "; it gives the mean of its outputs for an image and for its mirror image" if is_mirrored else ""
+    ended = (
+        f"ran {len(result.epochs)} epochs{early}{_times(count, len(learnt))} on {images} {noun}{beside}{both}; {scored}"
+    )
     repeats.finish_refit(
         context.engine,
         claim,
@@ -115,7 +119,8 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
             "trainings": count,
             "branches": len(found),
             "start": len(found) > len(learnt),
-            "flops": branches.flops(network, len(found)),
+            "mirrored": is_mirrored,
+            "flops": (1 + is_mirrored) * branches.flops(network, len(found)),
             "best_epoch": result.best_epoch,
             "device": str(whole.precision.device),
         },
@@ -124,6 +129,25 @@ def run(context: TrialContext, claim: Claim, kind: str = repeats.REFIT) -> Trial
         attempt.rolling.remove()
     context.observer.trial_ended(claim.number, TrialState.COMPLETE, test.get(whole.spec.objective), ended)
     return TrialState.COMPLETE
+
+
+def _times(trainings: int, branches: int) -> str:
+    """Return what became of several trainings in words; empty for one."""
+    how = "side by side" if branches == trainings else f"in {branches} branches"
+    how = f"{how} behind the frozen units" if branches > 1 else "their weights averaged"
+    return f" in each of {trainings} trainings, {how}," if trainings > 1 else ""
+
+
+def _is_mirrored(attempt: Attempt, key: Mapping[str, Json]) -> bool:
+    """Return whether the model gives the mean of its outputs for an image and for its mirror image: linear probes do.
+
+    MobileNetV2 at 128 px, seven sets of 200 to 420 images, mean test accuracy of probes 79.6 without and 80.3 with it
+    on larger maps, 75.2 and 76.4 on the network's own. Where more has learnt, it has seen mirror images: it gained 0.2,
+    for twice the operations.
+    """
+    runtime = attempt.runtime
+    may = bool(key.get("mirror")) and runtime.task.mirrors and runtime.spec.training.flip
+    return may and attempt.plan.is_solved
 
 
 def _planned(plan: TrainingPlan, key: Mapping[str, Json], member: int = 0) -> TrainingPlan:

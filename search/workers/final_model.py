@@ -146,6 +146,7 @@ class Ending:
             return f"it takes about {needed:.0f} s at least, and {max(left_s, 0):.0f} s of the budget are left"
         key = {"trial": winner.number, "data": JOINED, "epochs": epochs, "ema": False, "tta": False, "soup": soup}
         key["branches"] = self.options.branches if self.spec.goals.is_single else 1
+        key["mirror"] = self.options.mirror and self.spec.goals.is_single
         key["seconds"] = None if math.isinf(left_s) else left_s - EXPORT_S
         key["candidate"] = Candidate.from_json(winner.candidate).fingerprint
         seed = fresh_seed(self.spec.search.seed, FINAL)

@@ -39,6 +39,7 @@ from search.store.reading import Progress
 from search.store.urls import str_url
 from search.training import out_of_memory
 from search.trials.context import TrialContext
+from search.trials.observer import OBSERVED
 from search.trials.parallel_heads import ParallelHeads
 from search.trials.settled import Settlement
 from search.trials.time_reserve import reserve_of
@@ -344,7 +345,7 @@ class _Shift:
         context = self.context
         failure = failure_of(error, context.engine)
         if failure.kind == DISK_FAULT and self._may_pass():
-            logger.warning("trial %d waits for the disk: %s", claim.number, failure.message)
+            logger.warning("trial %d waits for the disk: %s", claim.number, failure.message, extra=OBSERVED)
             leases.release(context.engine, claim, f"waited for the disk: {failure.message}")
             context.observer.trial_ended(claim.number, TrialState.WAITING, None, f"queued again: {failure.message}")
             return
@@ -352,7 +353,7 @@ class _Shift:
             leases.release(context.engine, claim, f"has nowhere to keep its weights: {failure.message}")
             raise RunError(gone(context.artifact_store))
         self._failures.append(failure)
-        logger.warning("trial %d failed (%s): %s", claim.number, failure.kind, failure.message)
+        logger.warning("trial %d failed (%s): %s", claim.number, failure.kind, failure.message, extra=OBSERVED)
         if failure.kind in MACHINES_FAULT:
             if not leases.put_off(context.engine, claim, failure, self.heartbeat.faults.max_retries):
                 context.observer.trial_ended(claim.number, TrialState.WAITING, None, f"queued again: {failure.message}")

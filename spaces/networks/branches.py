@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from spaces.chains import probe, tracing
 from spaces.errors import WeightsError
 from spaces.networks.build import Network, head_macs
-from spaces.networks.inference import HEAD, InferenceNetwork, named, through
+from spaces.networks.inference import HEAD, MIRRORED, InferenceNetwork, named, through
 from spaces.surgery import low_rank
 from spaces.surgery.folding import fold_batch_norms
 
@@ -108,6 +108,7 @@ class BranchedNetwork(InferenceNetwork):
         nn.Module.__init__(self)
         self.units, self.head, self.taps = first.units, first.head, first.taps
         self.input_shape, self.input_dtype = first.input_shape, first.input_dtype
+        self.is_mirrored = first.is_mirrored
         self.shared = shared
         self.others = nn.ModuleList(self._copied() for _ in range(count - 1))
         self.eval()
@@ -117,7 +118,7 @@ class BranchedNetwork(InferenceNetwork):
         units = [tracing.copied(unit, memo) for unit in self.units[self.shared :]]
         return Branch(units, tracing.copied(self.head, memo), self.taps, self.shared)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def outputs(self, inputs: Tensor) -> Tensor:
         """Return the mean of the branches' outputs for ``inputs`` ``(N, *input_shape)``."""
         carried, tapped = through(self.units[: self.shared], inputs, self.taps, 0)
         first = _outputs(self.units[self.shared :], self.head, self.taps, self.shared, carried, tapped)
@@ -139,11 +140,12 @@ class BranchedNetwork(InferenceNetwork):
 
 
 def around(network: InferenceNetwork, state: Mapping[str, Tensor]) -> InferenceNetwork:
-    """Return ``network`` with as many branches as its weights, ``state``, have; itself if they have one.
+    """Return ``network`` as its weights, ``state``, want it: mirrored or not, with as many branches as they have.
 
     Raises:
         WeightsError: they name more branches than there can be.
     """
+    network.is_mirrored = MIRRORED in state
     own = network.named_state()
     found = [match for name in state if name not in own and (match := _NAME.fullmatch(name))]
     if not found:

@@ -19,6 +19,8 @@ from spaces.networks.space import Space
 from spaces.surgery.folding import fold_batch_norms
 
 HEAD = "head."
+MIRRORED = "mirrored"
+"""Stands among the weights of a network that sees every image and its mirror image."""
 _ADDED = ("lora",)
 """Decisions whose weights a checkpoint stores merged into the layers they belong to."""
 
@@ -27,7 +29,12 @@ class InferenceNetwork(nn.Module):
     """Units of a chain, then a head, in eval mode: from the chain's input to the head's output.
 
     Units after the last one that the head uses are left out.
+
+    Attributes:
+        is_mirrored: whether outputs are the mean of those for an image and for its mirror image.
     """
+
+    is_mirrored = False
 
     def __init__(self, network: building.Network) -> None:
         super().__init__()
@@ -41,6 +48,12 @@ class InferenceNetwork(nn.Module):
 
     def forward(self, inputs: Tensor) -> Any:
         """Return the head's output for ``inputs`` ``(N, *input_shape)``."""
+        if not self.is_mirrored:
+            return self.outputs(inputs)
+        return self.outputs(torch.cat([inputs, inputs.flip(-1)])).unflatten(0, (2, -1)).mean(dim=0)
+
+    def outputs(self, inputs: Tensor) -> Any:
+        """Return the head's output for ``inputs`` as they are."""
         return self.head(self.before_head(inputs))
 
     def before_head(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
@@ -54,7 +67,7 @@ class InferenceNetwork(nn.Module):
 
     def named_state(self) -> dict[str, Tensor]:
         """Return all weights under the key names of the pretrained network, the head's under ``head.``."""
-        return named(self.units, self.head)
+        return named(self.units, self.head) | (mirror() if self.is_mirrored else {})
 
     def load_named(self, state: Mapping[str, Tensor]) -> InferenceNetwork:
         """Load the output of ``named_state``, in place; other keys are ignored.
@@ -81,6 +94,11 @@ class InferenceNetwork(nn.Module):
                 if name in state:
                     value.copy_(state[name])
         return self
+
+
+def mirror() -> dict[str, Tensor]:
+    """Return what stands among the weights of a network that ``is_mirrored``."""
+    return {MIRRORED: torch.ones((), dtype=torch.uint8)}
 
 
 def through(

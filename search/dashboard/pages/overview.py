@@ -57,9 +57,9 @@ def facts(studies: Sequence[Summary]) -> html.Div:
 
 def _row(study: Summary) -> tuple[object, ...]:
     progress = study.progress
-    gain, best = "–", wording.number(progress.best) + (" (leaks)" if study.leak else "")
-    if progress.best is not None and progress.baseline is not None:
-        shown = [round(value, wording.DIGITS) for value in (progress.best, progress.baseline)]
+    gain, best = "–", wording.number(study.best) + (" (leaks)" if study.leak else "")
+    if study.best is not None and progress.baseline is not None:
+        shown = [round(value, wording.DIGITS) for value in (study.best, progress.baseline)]
         gain = wording.change(shown[0] - shown[1], study.metric)
     states = ", ".join(f"{count} {state.value}" for state, count in progress.states.items())
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -41,10 +41,15 @@ def kinds(study: StudyRecord, section: Section) -> list[Figure]:
     return [kind for kind in found if kind.rows(study) is not None]
 
 
-def page(study: StudyRecord, query: str, first: components.Shown | None, picked: Collection[int]) -> html.Div:
-    """Return the page of ``study``; ``first`` is the first figure of the section, drawn already."""
+def page(
+    study: StudyRecord, query: str, draw: Callable[[str], components.Shown] | None, picked: Collection[int]
+) -> html.Div:
+    """Return the page of ``study``; ``draw``, if given, draws the first figure of the section, by its name."""
     conditions, section = read(query), section_of(query)
-    kept = conditions.apply(study)
+    kept, is_table = conditions.apply(study), section is Section.TRIALS
+    listed = kinds(kept, section)
+    # Nobody waits for a figure below the table to see it.
+    first = draw(listed[0].name) if draw is not None and listed and not is_table else None
     notes = [html.P(note, className="warn") for note in tables.warnings(study)]
     return html.Div(
         [
@@ -56,8 +61,8 @@ def page(study: StudyRecord, query: str, first: components.Shown | None, picked:
             _filters(study, conditions),
             components.tabs(study.name, list(Section), section, conditions.to_query()),
             _picks(study.name, picked),
-            *([trials_table.table(kept, picked)] if section is Section.TRIALS else []),
-            *[components.figure(kind, None if place else first) for place, kind in enumerate(kinds(kept, section))],
+            *([trials_table.table(kept)] if is_table else []),
+            *[components.figure(kind, None if place else first) for place, kind in enumerate(listed)],
             html.Div(front(kept), id="front"),
             *([*_confirmations(study), *_failures(study)] if section is Section.PROGRESS else []),
             _downloads(study.name, conditions.to_query()),

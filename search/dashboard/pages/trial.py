@@ -27,14 +27,7 @@ def page(study: StudyRecord, number: int) -> html.Div:
             html.Div(facts(study, trial), id="facts"),
             html.P(
                 [
-                    dcc.Link(
-                        "Compare with the plain recipe",
-                        href=components.compare_path(
-                            study.name, {study.baseline.number if study.baseline else 0, number}
-                        ),
-                        className="button",
-                    ),
-                    " ",
+                    *_against_plain(study, number),
                     html.A(
                         "Candidate file",
                         href=components.download_path(study.name, f"candidate-{number}.json"),
@@ -49,6 +42,14 @@ def page(study: StudyRecord, number: int) -> html.Div:
             *_origin(trial),
         ]
     )
+
+
+def _against_plain(study: StudyRecord, number: int) -> list[Any]:
+    """Return the link to the comparison with the plain recipe, where there is one and this is another trial."""
+    if study.baseline is None or study.baseline.number == number:
+        return []
+    path = components.compare_path(study.name, {study.baseline.number, number})
+    return [dcc.Link("Compare with the plain recipe", href=path, className="button"), " "]
 
 
 def _neighbours(study: StudyRecord, number: int) -> html.Nav:

@@ -11,6 +11,8 @@ from search.report import theme
 from search.report.figures._base import Figure, Need, Section
 
 _MOST = 40
+_FEW = 8
+"""Most classes whose numbers fit on a telephone."""
 
 
 class Rows(NamedTuple):
@@ -31,6 +33,10 @@ class Confusion(Figure):
         "Rows are true classes, columns what the winner predicted, numbers are samples. Colour is the share of the row "
         "misclassified there; cells without errors have none."
     )
+
+    def narrowest(self, drawing: go.Figure) -> int:
+        classes = len(drawing.data[0].x) if drawing.data else 0
+        return 130 + 30 * classes if classes > _FEW else 0
 
     def rows(self, study: StudyRecord) -> Rows | None:
         best = study.best
@@ -61,22 +67,36 @@ class Confusion(Figure):
         most = max((share for row in shares for share in row if share is not None), default=0.0)
         if not most:
             return theme.sentence("The winner got every validation sample of these classes right.")
+        has_numbers = len(rows.classes) <= 25
         figure = go.Figure(
             go.Heatmap(
                 z=shares,
                 x=list(rows.classes),
                 y=list(rows.classes),
-                text=[[str(value) if value else "" for value in row] for row in rows.counts],
-                texttemplate="%{text}" if len(rows.classes) <= 25 else None,
+                text=[
+                    [str(value) if value and column != index else "" for column, value in enumerate(row)]
+                    for index, row in enumerate(rows.counts)
+                ],
+                texttemplate="%{text}" if has_numbers else None,
+                customdata=rows.counts,
                 colorscale=theme.SCALE,
                 zmin=0,
                 zmax=most,
                 xgap=1,
                 ygap=1,
-                hovertemplate="%{y} taken for %{x}: %{text}<extra></extra>",
+                hovertemplate="%{y} taken for %{x}: %{customdata}<extra></extra>",
                 colorbar={"ticksuffix": " %", "thickness": 12},
             )
         )
+        if has_numbers:  # a heatmap writes none where it has no colour but those of white paper, on dark pages too
+            figure.add_scatter(
+                x=list(rows.classes),
+                y=list(rows.classes),
+                text=[str(row[index] or "") for index, row in enumerate(rows.counts)],
+                mode="text",
+                hoverinfo="skip",
+                showlegend=False,
+            )
         note = f" ({rows.left_out} classes with fewer errors are left out)" if rows.left_out else ""
         side = min(max(340, 130 + 30 * len(rows.classes)), 1000)
         figure = theme.styled(figure, height=side, x=f"predicted{note}", y="true class")

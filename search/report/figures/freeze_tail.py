@@ -37,6 +37,7 @@ class FreezeTail(Figure):
     """How deep to freeze, and how much to drop."""
 
     name, title, order, section = "freeze_tail", "Freeze depth and tail drop", 40, Section.STRUCTURE
+    least_width = 560
     how_to_read = (
         "Colour and upper number are the best value in a cell, the lower number counts its trials (pruned ones too)."
     )
@@ -71,8 +72,8 @@ class FreezeTail(Figure):
         )
         return Rows(
             study.metric,
-            _names(max(cell.freeze for cell in cells), freeze_width),
-            _names(max(cell.tail for cell in cells), tail_width),
+            _names(max(cell.freeze for cell in cells), freeze_width, len(study.units)),
+            _names(max(cell.tail for cell in cells), tail_width, len(study.units)),
             cells,
         )
 
@@ -110,11 +111,11 @@ def _width(most: int) -> int:
     return max(-(-(most + 1) // _BINS), 1)
 
 
-def _names(last: int, width: int) -> tuple[str, ...]:
-    return tuple(
-        str(index * width) if width == 1 else f"{index * width}–{index * width + width - 1}"
-        for index in range(last + 1)
-    )
+def _names(last: int, width: int, units: int) -> tuple[str, ...]:
+    """Return what the intervals up to the ``last`` are called; a network of several backbones has no ``units``."""
+    spans = [(index * width, index * width + width - 1) for index in range(last + 1)]
+    spans = [(low, max(low, min(high, units or high))) for low, high in spans]
+    return tuple(str(low) if low == high else f"{low}–{high}" for low, high in spans)
 
 
 figure = FreezeTail()

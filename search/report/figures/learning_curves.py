@@ -32,11 +32,11 @@ class Rows(NamedTuple):
 
 
 _LOOKS = {
-    "failed": (theme.RED, 1.2, 0.9),
-    "pruned": (theme.GREY, 1.0, 0.8),
-    "waiting": (theme.STATES["waiting"], 1.2, 0.8),
-    "running": (theme.STATES["running"], 2.0, 0.9),
-    "complete": (theme.BLUE, 1.2, 0.55),
+    "failed": (theme.RED, 1.2, 1.0),
+    "pruned": (theme.GREY, 1.0, 1.0),
+    "waiting": (theme.STATES["waiting"], 1.2, 1.0),
+    "running": (theme.STATES["running"], 2.0, 1.0),
+    "complete": (theme.BLUE, 1.2, 0.5),
     "plain recipe": (theme.ORANGE, 3.0, 1.0),
     "winner": (theme.GREEN, 3.0, 1.0),
 }
@@ -93,6 +93,7 @@ class LearningCurves(Figure):
                 showarrow=False,
             )
         figure = theme.styled(figure, x="epoch", y=wording.metric_name(rows.metric))
+        figure.update_yaxes(range=theme.around(value for curve in rows.curves for value in curve.values))
         epochs = {epoch for curve in rows.curves for epoch in curve.epochs}
         figure.update_xaxes(dtick=1 if max(epochs) <= 20 else None)
         if len(epochs) == 1:  # Plotly would begin before 0
@@ -110,11 +111,13 @@ def _add(
     """Draw all curves of a kind as one trace with gaps: one trace per curve makes browsers slow."""
     x: list[int | None] = []
     y: list[float | None] = []
+    sizes: list[float] = []
     numbers: list[int] = []
     words: list[str] = []
     for curve in curves:
         x += [*curve.epochs, None]
         y += [*curve.values, None]
+        sizes += [3 + (line["width"] + 2) * (len(curve.epochs) == 1)] * (len(curve.epochs) + 1)
         numbers += [curve.number] * (len(curve.epochs) + 1)
         words += [theme.wrapped(curve.words) if in_words else ""] * (len(curve.epochs) + 1)
     figure.add_scatter(
@@ -122,9 +125,9 @@ def _add(
         y=y,
         customdata=numbers,
         text=words if in_words else None,
-        mode="lines+markers" if in_words else "lines",
+        mode="lines+markers" if in_words or max(sizes) > 3 else "lines",  # of one epoch, there is no line
         line=line,
-        marker={"size": 3, "color": line["color"]},
+        marker={"size": sizes if max(sizes) > 3 else 3, "color": line["color"], "opacity": 1, "line": {"width": 0}},
         opacity=opacity,
         name=kind,
         connectgaps=False,

@@ -128,18 +128,20 @@ class ParallelCoordinates(Figure):
             x: list[float | None] = []
             y: list[float | None] = []
             numbers: list[int | None] = []
+            sizes: list[int] = []
             for number, places, good in zip(rows.numbers, rows.places, rows.good, strict=True):
                 if low <= good < high:
                     x += [*range(len(rows.axes)), None]
                     y += [*(None if index is None else round(index, 4) for index in places), None]
                     numbers += [number] * (len(rows.axes) + 1)
+                    sizes += [3 if _is_joined(places, axis) else 7 for axis in range(len(rows.axes))] + [3]
             if x:
                 figure.add_scatter(
                     x=x,
                     y=y,
                     customdata=numbers,
                     mode="lines+markers",
-                    marker={"size": 3},
+                    marker={"size": sizes, "opacity": 1, "line": {"width": 0}},
                     line={"color": colour, "width": width},
                     opacity=opacity,
                     name=label,
@@ -162,6 +164,11 @@ class ParallelCoordinates(Figure):
         figure.update_yaxes(visible=False, range=[-0.06, 1.06])
         figure.update_layout(dragmode="select", meta=BRUSHED, margin={"r": 72})
         return figure
+
+
+def _is_joined(places: Sequence[float | None], axis: int) -> bool:
+    """Return whether a line goes from the trial's value on ``axis`` to a neighbour; without one it is a point."""
+    return any(place is not None for place in (*places[max(axis - 1, 0) : axis], *places[axis + 1 : axis + 2]))
 
 
 def _axis_name(scale: Scale) -> str:

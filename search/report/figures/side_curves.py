@@ -64,15 +64,15 @@ class SideCurves(TrialsFigure):
                 line={**theme.series(index), "width": 2},
                 name=curve.label,
             )
-        views = [
-            (
-                wording.metric_name(name),
-                {"y": [curve.metrics[name] for curve in rows.curves]},
-                {"yaxis.title.text": wording.metric_name(name), "yaxis.autorange": True},
-            )
-            for name in rows.metrics
-        ]
-        figure = theme.menu(theme.styled(figure, x="epoch", y=wording.metric_name(rows.metrics[0])), views)
+        views = []
+        for name in rows.metrics:
+            y = [curve.metrics[name] for curve in rows.curves]
+            single = theme.around(value for values in y for value in values)
+            layout = {"yaxis.title.text": wording.metric_name(name), "yaxis.autorange": single is None}
+            views.append((wording.metric_name(name), {"y": y}, layout | ({"yaxis.range": single} if single else {})))
+        figure = theme.styled(figure, x="epoch")
+        figure.update_layout({key.replace(".", "_"): value for key, value in views[0][2].items()})
+        figure = theme.menu(figure, views)
         longest = max(max(curve.epochs) for curve in rows.curves)
         figure.update_xaxes(dtick=1 if longest <= 20 else None)
         return figure

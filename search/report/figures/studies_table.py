@@ -68,7 +68,7 @@ class StudiesTable(StudiesFigure):
                 z=[[cell.value if cell else None for cell in row] for row in grid],
                 x=backbones,
                 y=datasets,
-                text=[[_text(cell) for cell in row] for row in grid],
+                text=[[_text(cell, metric) for cell in row] for row in grid],
                 texttemplate="%{text}",
                 customdata=[[cell.study if cell else "" for cell in row] for row in grid],
                 hovertemplate="%{y}, %{x}<br>study %{customdata}: %{text}<extra></extra>",
@@ -90,10 +90,10 @@ class StudiesTable(StudiesFigure):
         return theme.menu(figure, views)
 
 
-def _text(cell: Cell | None) -> str:
+def _text(cell: Cell | None, metric: str) -> str:
     if cell is None:
         return ""
-    return wording.number(cell.value) + (f"<br>{wording.signed(cell.gain)}" if cell.gain is not None else "")
+    return wording.number(cell.value) + (f"<br>{wording.change(cell.gain, metric)}" if cell.gain is not None else "")
 
 
 figure = StudiesTable()

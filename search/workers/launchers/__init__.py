@@ -58,7 +58,8 @@ def run_workers(
     if launcher.is_detached:
         launcher.start(count)
         return
-    reported: dict[int, TrialState] = {}
+    ended = (trial for trial in reading.trial_states(engine, launch_plan.study) if trial.state.is_finished)
+    reported = {trial.number: trial.state for trial in ended}  # by earlier runs
     try:
         launcher.start(count)
         done_at = None

@@ -67,7 +67,8 @@ def test_a_study_whose_trials_all_fail_ends_with_exit_code_one(
     done = ftsearch("run", "odd.yaml")
     assert done.code == 1
     assert "2 failed" in done.out
-    assert "something odd" in done.out
+    said = [line for line in (done.out + done.err).splitlines() if "something odd" in line]
+    assert said[:2] == [f"trial {number}: failed (something odd)" for number in (0, 1)], "once, as it happens"
 
 
 def test_a_run_ends_with_a_model_that_predicts(here: Path, ftsearch: Callable[..., Any]) -> None:

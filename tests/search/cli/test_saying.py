@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from search.cli import _progress, _working
-from search.records.study import EpochRecord, TrialState
+from search.records.study import EpochRecord, TrialRecord, TrialState
 from search.store.reading import Progress
 
 
@@ -109,10 +109,26 @@ def test_what_trains_says_so_before_it_loads_torch(tmp_path: Path) -> None:
     assert lines == [line for pair in expected for line in pair]
 
 
+def test_the_bar_of_a_run_names_the_winner_and_faults_are_lines_above_it(terminal: tuple[int, TextIO]) -> None:
+    own, file = terminal
+    screen = Console(file=file, force_terminal=True, width=80, highlight=False)
+    chosen = TrialRecord(3, TrialState.COMPLETE, 0.7)
+    with _progress.show(screen) as bars:
+        bars.study_opened("accuracy", Progress(5, {TrialState.COMPLETE: 2}, None, stopping=False), lambda: chosen)
+        bars.trial_started(4, "Tiny, " + "the first of many units frozen, " * 9, 3)
+        bars.trial_ended(4, TrialState.COMPLETE, 0.9, "ran all 3 epochs")
+        bars.trial_ended(5, TrialState.FAILED, None, "something odd")
+    text = received(own)
+    assert "trial 5: failed (something odd)" in text
+    last = text[text.rindex("study") :]
+    assert "4/5" in last, "however narrow the terminal is"
+    assert "best accuracy 0.7000  3 complete  1 failed" in last
+
+
 def test_lines_of_a_run_have_the_reports_names_and_numbers() -> None:
     written = io.StringIO()
     lines = _progress.Lines(Console(file=written, width=200))
-    lines.study_opened("miou", maximize=True, progress=Progress(3, {}, None, None, stopping=False))
+    lines.study_opened("miou", Progress(3, {}, None, stopping=False), lambda: None)
     lines.epoch_done(2, EpochRecord(1, 71153418240.0, {"miou": 0.07612}, seconds=5.61))
     lines.trial_ended(2, TrialState.COMPLETE, 0.07612, "ran all 1 epochs")
     assert written.getvalue().splitlines()[1:] == [

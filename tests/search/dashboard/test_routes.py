@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from search.dashboard.pages import study
 from search.dashboard.routes import Address, Pages
 from search.dashboard.study_cache import StudyCache
+from search.report.figures._base import Section
 
 
 @pytest.fixture
@@ -48,6 +50,17 @@ def test_a_tab_is_named_after_its_page(path: str, title: str) -> None:
 def test_names_with_slashes_survive() -> None:
     assert Address.of("/study/a%2Fb", "").study == "a/b"
     assert Address.of("/study/s/trial/3", "").numbers == [3]
+
+
+def test_the_figures_of_a_page_are_chosen_once_and_the_first_is_drawn(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, kinds = [], study.kinds
+    monkeypatch.setattr(study, "kinds", lambda *given: chosen.append(given[1]) or kinds(*given))
+    pages.page(Address.of("/study/drawn", "?tab=classes"), [])
+    assert chosen == [Section.CLASSES]
+    first = kinds(pages.cache.study("drawn"), Section.CLASSES)[0]
+    assert [key[1] for key in pages._drawn] == [first.name]
 
 
 def test_a_missing_study_is_reported(pages: Pages) -> None:

@@ -9,6 +9,7 @@ from search.dashboard import trials_table
 from search.dashboard.study_cache import StudyCache
 from search.records.study import StudyRecord, TrialState
 from search.report import wording
+from search.report._script import PAPER
 from search.report.figures._base import Need
 from search.report.gain import lead_over_plain
 from search.report.headline import headline
@@ -128,6 +129,15 @@ def test_the_table_is_sorted_searched_and_its_columns_are_picked(page: Any, show
     assert page.faults == []
 
 
+def test_a_tick_stays_that_is_set_while_an_older_choice_comes_in(page: Any, shown: str) -> None:
+    page.goto(f"{shown}/study/drawn?tab=trials")
+    page.locator("#trials .ag-row a").first.wait_for()
+    box = page.locator("#trials .ag-row input[type=checkbox]").first
+    box.evaluate("box => { box.click(); window.ftsearch.tick([]); }")
+    page.get_by_role("link", name="Compare 1 trials").wait_for()
+    assert box.is_checked()
+
+
 def test_the_table_is_asked_for_once_and_brings_no_plotly_along(page: Any, shown: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.post_data or request.url))
@@ -141,6 +151,32 @@ def test_the_table_is_asked_for_once_and_brings_no_plotly_along(page: Any, shown
     page.locator(".one[data-figure]").scroll_into_view_if_needed()
     page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for()
     assert any("plotly" in text for text in asked)
+    assert page.faults == []
+
+
+def test_on_paper_the_table_is_whole(page: Any, shown: str) -> None:
+    page.goto(f"{shown}/study/drawn?tab=trials")
+    page.locator("#trials .ag-row a").first.wait_for()
+    numbers, headings = page.evaluate(CELLS), page.evaluate(HEADINGS)
+    page.set_viewport_size({"width": PAPER, "height": 900})
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    paper = page.locator(".paper")
+    assert paper.locator("th").all_inner_texts() == [name for name in headings if name]
+    listed = paper.locator("tbody td:first-child").all_inner_texts()
+    assert len(listed) == 100, "all that the browser has"
+    assert listed[: len(numbers)] == numbers
+    assert "20 further trials are not printed" in paper.inner_text()
+    words = paper.locator("td.words").first
+    assert "first" in words.inner_text()
+    assert words.evaluate("cell => cell.getBoundingClientRect().right") <= PAPER
+    assert paper.locator(".chip.mark-winner").count() == 1
+    assert paper.locator(".strip").first.get_attribute("aria-label")
+    assert not page.locator("#trials").is_visible()
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert paper.count() == 0
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1280, "height": 900})
     assert page.faults == []
 
 

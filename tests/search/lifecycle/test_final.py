@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -296,4 +297,29 @@ def test_a_soup_interrupted_in_its_second_training_is_the_one_of_an_undisturbed_
     assert facts.parameters == sum(one.numel() for one in model.network.parameters())
     assert facts.flops == records[1].flops
     checks = export_study("colours", formats=("onnx", "pt2"), output="graphs").facts.checks  # each opened and compared
+    assert [check.format for check in checks] == ["onnx", "pt2"]
+
+
+def test_a_linear_probe_that_wins_sees_both_mirror_images(study_file: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    study_file.write_text(
+        study_file.read_text().replace("portfolio: off, ", "").replace("final: off", "final: {top: 1}")
+    )
+    assert run_study(study_file, report=False, final=False).study.trials[0].words.endswith("units frozen")
+    _worsen(1)  # the plain recipe
+    record = run_study(study_file, report=False).study
+    (final,) = record.finals
+    assert record.best is not None
+    assert record.best.size is not None
+    assert (final.trial, final.is_mirrored, final.flops) == (0, True, 2 * record.best.size.flops)
+    model, images = load_model(MODEL), torch.randn(2, 3, 64, 64)
+    assert model.facts.flops == final.flops
+    assert model.facts.words.endswith("units frozen, mirror images averaged")
+    state = {name: value for name, value in model.network.named_state().items() if name != "mirrored"}
+    plain = network_in(MODEL, model.facts, read_candidate(MODEL), state)
+    with torch.inference_mode():
+        expected = (plain(images) + plain(images.flip(3))) / 2
+        torch.testing.assert_close(model.network(images), expected)
+        assert not torch.allclose(plain(images), expected, rtol=1e-3)
+    checks = export_study("colours", formats=("onnx", "pt2"), output="graphs").facts.checks
     assert [check.format for check in checks] == ["onnx", "pt2"]

@@ -57,30 +57,44 @@ def test_the_number_of_a_final_model_is_what_validation_gave_before(study: Study
 
 
 @pytest.mark.parametrize(
-    ("trainings", "branches", "has_start", "expected"),
+    ("trainings", "branches", "has_start", "is_mirrored", "expected"),
     [
-        (1, 1, False, ""),
-        (4, 1, False, ", the mean of 4 trainings"),
-        (4, 4, False, ", 4 trainings side by side behind the same frozen units (1.5 times the FLOPs of one)"),
-        (6, 3, False, ", 6 trainings in 3 branches behind the same frozen units (1.5 times the FLOPs of one)"),
-        (1, 2, True, ", beside it the network before training (1.5 times the FLOPs of one)"),
-        (3, 2, True, ", the mean of 3 trainings, beside it the network before training (1.5 times the FLOPs of one)"),
+        (1, 1, False, False, ""),
+        (4, 1, False, False, ", the mean of 4 trainings"),
+        (4, 4, False, False, ", 4 trainings side by side behind the same frozen units (1.5 times the FLOPs of one)"),
+        (6, 3, False, False, ", 6 trainings in 3 branches behind the same frozen units (1.5 times the FLOPs of one)"),
+        (1, 2, True, False, ", beside it the network before training (1.5 times the FLOPs of one)"),
+        (
+            3,
+            2,
+            True,
+            False,
+            ", the mean of 3 trainings, beside it the network before training (1.5 times the FLOPs of one)",
+        ),
         (
             3,
             4,
             True,
+            False,
             ", 3 trainings side by side behind the same frozen units, beside them the network before training "
             "(1.5 times the FLOPs of one)",
+        ),
+        (
+            1,
+            1,
+            False,
+            True,
+            ", outputs for an image and its mirror image averaged (1.5 times the FLOPs of one)",
         ),
     ],
 )
 def test_how_several_trainings_became_one_model(
-    study: StudyRecord, trainings: int, branches: int, has_start: bool, expected: str
+    study: StudyRecord, trainings: int, branches: int, has_start: bool, is_mirrored: bool, expected: str
 ) -> None:
     found = sized(study)
     trials = (found.trials[0], replace(found.trials[1], checkpoint="w", size=Size(10, 1, 10)))
     final = Refit(0, 1, "", {}, "train+val", 4, False, False, TrialState.COMPLETE, images=30, checkpoint="c",
                   finished_at=NOON, is_final=True, trainings=trainings, branches=branches, has_start=has_start,
-                  flops=15)  # fmt: skip
+                  is_mirrored=is_mirrored, flops=15)  # fmt: skip
     sentence = model_sentence(replace(found, trials=trials, finals=(final,)))
     assert f"for 4 epochs{expected}; no images are left" in sentence

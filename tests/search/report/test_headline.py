@@ -119,6 +119,9 @@ def test_the_sentence_has_all_of_it(study: StudyRecord) -> None:
     assert "none of 2 candidates beat the plain recipe" in sentence(valued(study, 0.6, 0.5, 0.5))
     alone = replace(study, trials=(replace(study.trials[0], is_baseline=False),))
     assert sentence(alone).endswith("(no comparison: the plain recipe has not been tried yet).")
+    plain = replace(study.trials[0], state=TrialState.FAILED, value=None)
+    compared = replace(alone, trials=(plain, *alone.trials))
+    assert sentence(compared).endswith("(no comparison: the plain recipe, trial 0, failed).")
     short = replace(alone, spec={"study": {"search": {"timeout": 60}}})
     assert "was not tried, as it comes after the first few candidates" in sentence(short)
     assert "this study tries it if continued before it is past those candidates, and a new study later" in sentence(

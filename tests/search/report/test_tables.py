@@ -64,9 +64,9 @@ def test_the_most_frequent_kinds_of_failure_are_named_with_their_last_trial(stud
         for number, kind in enumerate(kinds)
     )
     assert tables.failure_notes(replace(study, trials=trials)) == [
-        ("2 of 7 trials failed (nan): nan 2", 2),
-        ("2 of 7 trials failed (memory): memory 6", 6),
-        ("2 of 7 trials failed (error): error 5", 5),
+        ("2 of 7 trials failed (nan), the last with: nan 2", 2),
+        ("2 of 7 trials failed (memory), the last with: memory 6", 6),
+        ("2 of 7 trials failed (error), the last with: error 5", 5),
     ]
     assert tables.failure_notes(replace(study, trials=())) == []
 

@@ -3,11 +3,13 @@ from __future__ import annotations
 import itertools
 import math
 import operator
+import re
 
 import plotly.graph_objects as go
 import pytest
 
-from search.report import theme
+from search.report import style_sheet, theme
+from search.report.figures import learning_curves
 
 
 def test_markup_in_hover_labels_is_escaped() -> None:
@@ -45,6 +47,13 @@ def test_a_menu_is_taken_off_and_its_view_shown() -> None:
     assert theme.without_menu(figure) == []
 
 
+def test_the_axis_of_a_single_value_stays_near_it() -> None:
+    assert theme.around([0.2, math.nan, 0.2]) == pytest.approx([0.19, 0.21])
+    assert theme.around([0.0]) == [-1.0, 1.0]
+    assert theme.around([0.2, 0.3]) is None
+    assert theme.around([math.inf]) is None
+
+
 def test_lines_stay_apart_when_colours_run_out() -> None:
     assert len({tuple(theme.series(place).items()) for place in range(32)}) == 32
 
@@ -75,18 +84,33 @@ def test_green_and_orange_are_the_winner_and_the_plain_recipe_alone() -> None:
     assert not own & {*theme.SERIES, *theme.STATES.values(), *theme.UNITS.values()}
 
 
+def drawn(colour: str, back: str, opacity: float = 1.0) -> str:
+    """Return the colour that is seen where ``colour``, ``#rrggbb`` or ``rgba(...)``, lies on ``back``."""
+    if colour.startswith("rgba"):
+        *channels, share = (float(text) for text in colour[5:-1].split(","))
+    else:
+        channels, share = list(theme.rgb(colour)), 1.0
+    mixed = (opacity * share * (a - b) + b for a, b in zip(channels, theme.rgb(back), strict=True))
+    return "#" + "".join(f"{round(value):02x}" for value in mixed)
+
+
 _SIGHT = {
+    "full sight": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
     "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
     "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
     "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
 }
 """What linear red, green and blue look like (Machado, Oliveira and Fernandes 2009, doi.org/10.1109/TVCG.2009.113)."""
-_SOLID = {state: colour for state, colour in theme.UNITS.items() if colour.startswith("#") and state != "edited"}
+_BACKS = sorted(set(re.findall(r"--(?:back|card):(#[0-9a-f]{6})", style_sheet.CSS)))
+"""What figures and cards lie on, by day and by night."""
 _TOLD_APART = {
-    "units": list(_SOLID.values()),
     "states": list(theme.STATES.values()),
     "winner and plain recipe": [theme.GREEN, theme.ORANGE],
     "lines": list(theme.SERIES),
+    **{f"units on {back}": [*(drawn(colour, back) for colour in theme.UNITS.values()), back] for back in _BACKS},
+    # On a dark page the style sheet takes their opacity away.
+    "curves": [drawn(colour, "#ffffff", share) for colour, _, share in learning_curves._LOOKS.values()],
+    "curves by night": [colour for colour, _, _ in learning_curves._LOOKS.values()],
 }
 
 

@@ -41,7 +41,7 @@ def test_samples_of_older_studies_are_called_images_or_texts(engine: Engine, rec
 def test_progress_counts_without_reading_trials(filled: Engine) -> None:
     progress = reading.progress(filled, "s")
     assert (progress.target, progress.finished, progress.unfinished) == (6, 4, 1)
-    assert (progress.best, progress.baseline) == (0.9, None)  # no trial is marked as the plain recipe
+    assert progress.baseline is None  # no trial is marked as the plain recipe
 
 
 def test_progress_names_what_the_plain_recipe_reached(engine: Engine, record: StudyRecord) -> None:
@@ -162,7 +162,7 @@ def test_a_row_that_was_changed_by_hand_is_one_line(filled: Engine, change: str)
 def test_so_is_a_number_of_a_study_that_is_none(filled: Engine, change: str) -> None:
     with filled.begin() as connection:
         connection.execute(sqlalchemy.text(f"UPDATE {change}"))
-    for read in (lambda: reading.progress(filled, "s"), lambda: reading.list_studies(filled)):
+    for read in (lambda: reading.winner(filled, "s"), lambda: reading.list_studies(filled)):
         with pytest.raises(DatabaseError, match="cannot be read"):
             read()
 
@@ -229,7 +229,7 @@ def test_the_list_of_studies_has_the_winner_that_was_chosen_and_not_the_best_sin
         monkeypatch.setattr(reading, "_FEW", most)
         study, (summary,) = reading.load_study(filled, "s"), reading.list_studies(filled)
         assert study.best is not None
-        assert (study.best.number, summary.progress.best) == (2, 0.7)
+        assert (study.best.number, summary.best) == (2, 0.7)
     candidates = [repeats.RetrainingRequest({"trial": one, "seed": 1}, {}, "w", 1) for one in (0, 1)]
     repeats.add(filled, "s", repeats.CONFIRM, candidates)
     with filled.begin() as connection:
@@ -238,7 +238,7 @@ def test_the_list_of_studies_has_the_winner_that_was_chosen_and_not_the_best_sin
             connection.execute(sqlalchemy.text(done), {"number": number, "value": value})
     study, (summary,) = reading.load_study(filled, "s"), reading.list_studies(filled)
     assert study.best is not None
-    assert (study.best.number, summary.progress.best) == (0, 0.5)
+    assert (study.best.number, summary.best) == (0, 0.5)
 
 
 def _few_samples(connection: sqlalchemy.Connection) -> object:

@@ -16,7 +16,7 @@ from spaces.errors import WeightsError
 from spaces.heads import Features, HeadChoice, vector_head
 from spaces.networks import branches
 from spaces.networks import build as building
-from spaces.networks.inference import InferenceNetwork, blank, rebuild
+from spaces.networks.inference import MIRRORED, InferenceNetwork, blank, mirror, rebuild
 from spaces.networks.space import Space
 
 SIZE = (64, 64)
@@ -82,6 +82,29 @@ def test_folded_branches_compute_the_same() -> None:
     assert found.fold() > 0
     torch.testing.assert_close(found(images), expected, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(rebuilt(candidate, found.named_state(), folded=True)(images), found(images))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_mirrored_network_averages_an_image_and_its_mirror_image(count: int) -> None:
+    candidate, network = made(freeze=14)
+    state, images = branches.merged(network, [moved(network, seed) for seed in range(count)]), torch.randn(2, 3, *SIZE)
+    # In a network that has not learnt, features shrink from layer to layer: here they keep their size.
+    state = {name: 0.02 * value if name.endswith("running_var") else value for name, value in state.items()}
+    plain, found = rebuilt(candidate, state), rebuilt(candidate, state | mirror())
+    assert (plain.is_mirrored, found.is_mirrored) == (False, True)
+    both = (plain(images) + plain(torch.from_numpy(images.numpy()[..., ::-1].copy()))) / 2
+    torch.testing.assert_close(found(images), both, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(found(images), plain(images), rtol=1e-3)
+    torch.testing.assert_close(found(images[1:]), both[1:], rtol=1e-4, atol=1e-5)
+    again = rebuilt(candidate, found.named_state())
+    torch.testing.assert_close(again(images), found(images))
+
+
+@pytest.mark.parametrize("mark", [torch.ones(2, dtype=torch.uint8), torch.ones(())])
+def test_a_mark_of_another_kind_is_refused(mark: Tensor) -> None:
+    candidate, network = made(freeze=14)
+    with pytest.raises(WeightsError, match=MIRRORED):
+        rebuilt(candidate, network.original_state() | {MIRRORED: mark})
 
 
 def test_low_rank_updates_of_each_training_are_merged_into_units_of_its_own() -> None:

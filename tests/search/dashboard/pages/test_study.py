@@ -32,9 +32,7 @@ def test_only_the_figures_of_its_section_are_on_it(cache: StudyCache) -> None:
 def test_the_table_of_trials_is_a_section_of_its_own(cache: StudyCache) -> None:
     study = cache.study("drawn")
     assert "AgGrid" not in str(page.page(study, "", None, ()))
-    text = str(page.page(study, "?tab=trials", None, (3,)))
-    assert "AgGrid" in text
-    assert "'selectedRows': {'ids': ['3']}" in text or "selectedRows={'ids': ['3']}" in text
+    assert "AgGrid" in str(page.page(study, "?tab=trials", None, ()))
 
 
 def test_later_sections_begin_with_the_result_in_a_line(cache: StudyCache) -> None:

@@ -35,6 +35,17 @@ def test_it_leads_to_the_trials_beside_it(cache: StudyCache) -> None:
     assert "→" not in str(page.page(replace(study, trials=study.trials[:4]), 3))
 
 
+def test_only_another_trial_is_compared_with_the_plain_recipe(cache: StudyCache) -> None:
+    study = cache.chosen("drawn", [0, 3])
+    assert study.baseline is not None
+    assert study.baseline.number == 0
+    offered = "Compare with the plain recipe"
+    assert "trials=0,3" in (text := str(page.page(study, 3)))
+    assert offered in text
+    assert offered not in str(page.page(study, 0))
+    assert offered not in str(page.page(replace(study, trials=study.trials[1:]), 3))
+
+
 def test_a_failure_is_shown_with_its_traceback(cache: StudyCache) -> None:
     study = cache.chosen("drawn", [3])
     broken = replace(study.trials[3], failure=Failure("nan", "the loss <b> is not finite", "Traceback ..."))

@@ -38,12 +38,21 @@ def test_without_errors_it_is_a_sentence(study: StudyRecord) -> None:
 
 
 def test_errors_have_colours_and_nothing_else_has(study: StudyRecord) -> None:
-    drawn = figure.draw(figure.rows(study)).data[0]
     rows = figure.rows(study)
     assert rows is not None
+    drawn, right = figure.draw(rows).data
     for place, (row, counts) in enumerate(zip(drawn.z, rows.counts, strict=True)):
         assert row[place] is None
         wrong = [100 * value / sum(counts) for column, value in enumerate(counts) if value and column != place]
         assert [value for value in row if value is not None] == wrong
     assert drawn.zmax == max(value for row in drawn.z for value in row if value is not None)
-    assert drawn.text[0][0] == str(rows.counts[0][0])
+    assert drawn.text[0] == ["", *(str(value) if value else "" for value in rows.counts[0][1:])]
+    assert right.text == tuple(str(row[place]) for place, row in enumerate(rows.counts))
+
+
+def test_many_classes_are_wider_than_a_telephone(study: StudyRecord) -> None:
+    rows = figure.rows(study)
+    assert rows is not None
+    assert figure.narrowest(figure.draw(rows)) == 0
+    many = rows._replace(classes=tuple(map(str, range(20))), counts=((0, 1, *[0] * 18), *[(0,) * 20] * 19))
+    assert figure.narrowest(figure.draw(many)) > 390

@@ -58,6 +58,15 @@ def test_a_pruned_plain_recipe_ends_in_a_cross(study: StudyRecord) -> None:
     assert (list(drawn["pruned here"].customdata), list(drawn["pruned here"].x)) == ([0], [2])
 
 
+def test_a_curve_of_one_epoch_is_a_point_that_is_seen(study: StudyRecord) -> None:
+    assert study.best is not None
+    best = study.best.number
+    trials = tuple(replace(one, epochs=one.epochs[:1]) if one.number == best else one for one in study.trials)
+    drawn = {trace.name: trace for trace in figure.draw(figure.rows(replace(study, trials=trials))).data}
+    assert "markers" in drawn["winner"].mode
+    assert drawn["winner"].marker.size[0] > 2 * drawn["plain recipe"].marker.size
+
+
 def test_a_single_epoch_stands_between_whole_numbers(study: StudyRecord) -> None:
     single = replace(study.trials[0], epochs=study.trials[0].epochs[:1])
     axis = figure.draw(figure.rows(replace(study, trials=(single,)))).layout.xaxis

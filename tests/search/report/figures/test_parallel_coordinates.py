@@ -33,6 +33,18 @@ def test_a_missing_parameter_leaves_a_gap(study: StudyRecord) -> None:
     assert rows.places[rows.numbers.index(5)][rare] is None
 
 
+def test_a_value_between_two_gaps_is_a_point_that_is_seen(study: StudyRecord) -> None:
+    assert study.best is not None
+    alone = replace(study.best, params={"freeze": study.best.params["freeze"]})
+    rows = figure.rows(replace(study, trials=tuple(alone if one is study.best else one for one in study.trials)))
+    assert rows is not None
+    best = next(trace for trace in figure.draw(rows).data if trace.name == "best tenth")
+    begin = best.customdata.index(alone.number)
+    sizes = best.marker.size[begin : begin + len(rows.axes)]
+    freeze = [axis.name for axis in rows.axes].index("freeze")
+    assert (sizes[freeze], len(set(sizes))) == (7, 2)
+
+
 def test_what_is_brushed_is_found_among_all_trials_drawn_or_not(study: StudyRecord) -> None:
     many = tuple(
         replace(

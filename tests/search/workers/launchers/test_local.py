@@ -3,14 +3,16 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from search.api import run_study
 from search.cli import main
 from search.errors import RunError, UserError
+from search.records.study import TrialState
 from search.store import connection
-from search.store.reading import Progress
+from search.store.reading import Progress, TrialStatus
 from search.trials.observer import Silent
 from search.workers import launchers
 from search.workers.launchers import LaunchPlan, local
@@ -70,12 +72,34 @@ def test_workers_that_all_die_are_reported_with_their_log(tmp_path: Path, monkey
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
     monkeypatch.setattr(local, "_RESTARTS", 0)
-    monkeypatch.setattr(launchers, "_report", lambda *_: None)
-    monkeypatch.setattr(launchers.reading, "progress", lambda *_: Progress(1, {}, None, None, False))
+    monkeypatch.setattr(launchers.reading, "trial_states", lambda *_: ())
+    monkeypatch.setattr(launchers.reading, "progress", lambda *_: Progress(1, {}, None, False))
     engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
     with pytest.raises(RunError, match=r"all 2 workers failed; see .*worker-\*\.log \(the disk burns\)"):
         launchers.run_workers(LaunchPlan("s", "sqlite:///x.db", tmp_path, "cpu"), 2, engine, Silent(), StopSignal())
     engine.dispose()
+
+
+def test_trials_of_earlier_runs_are_not_reported_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ended(Silent):
+        told: ClassVar[list[int]] = []
+
+        def trial_ended(self, number: int, state: TrialState, value: float | None, ended: str) -> None:
+            self.told.append(number)
+
+    program = tmp_path / "ends"
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    before = [TrialStatus(0, TrialState.COMPLETE, 0.5, "", ""), TrialStatus(1, TrialState.RUNNING, None, "", "")]
+    after = [before[0], TrialStatus(1, TrialState.FAILED, None, "", "odd")]
+    seen = iter([before])
+    monkeypatch.setattr(launchers.reading, "trial_states", lambda *_: next(seen, after))
+    monkeypatch.setattr(launchers.reading, "progress", lambda *_: Progress(2, {}, None, False))
+    engine = connection.connect(f"sqlite:///{tmp_path}/store.db")
+    launchers.run_workers(LaunchPlan("s", "sqlite:///x.db", tmp_path, "cpu"), 1, engine, Ended(), StopSignal())
+    engine.dispose()
+    assert Ended.told == [1]
 
 
 def test_the_storage_url_is_in_no_command_line(tmp_path: Path) -> None:
