@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from search.detection.detectors import Detector, FasterRCNN
-from spaces.detector import PretrainedDetector
+from search.detection.queries import QueryDetector
+from spaces.detector import KINDS, PretrainedDetector
 from spaces.heads import Tap
 
 _NO_CLASS = ("__background__", "n/a")
@@ -21,7 +22,10 @@ _RENAMED = (
     (re.compile(r"^roi_heads\.box_head\.fc7\."), "roi_heads.box_head.3."),
 )
 _BLOCKS = ("pyramid.fpn.inner_blocks", "pyramid.fpn.layer_blocks")
-_NAMES = {"faster_rcnn": "Faster R-CNN", "retinanet": "RetinaNet", "fcos": "FCOS"}
+_OF_CLASSES = ("class_embed", "enc_score_head")
+"""Layers of detectors with queries that have an output for each class."""
+_NOISY = "denoising_class_embed.weight"
+"""A vector for each class, and one for none at the end."""
 _TOWERS = ("model.head.classification_head", "model.head.regression_head")
 
 
@@ -39,6 +43,8 @@ def take_over(detector: Detector, taps: Sequence[Tap], own: PretrainedDetector, 
     """
     if not own.weights:
         return []
+    if isinstance(detector, QueryDetector):
+        return _encoder_and_decoder(detector, own, classes)
     given = {_renamed(name): value for name, value in own.weights.items()}
     parts = _Parts(detector, given)
     levels = _levels(taps, own)
@@ -53,15 +59,19 @@ def take_over(detector: Detector, taps: Sequence[Tap], own: PretrainedDetector, 
 
 def words(own: PretrainedDetector, classes: Sequence[str]) -> str:
     """Return in one line for people what candidates may inherit."""
-    name = _NAMES[own.kind]
+    kind = KINDS[own.kind]
+    name, parts = kind.label, "encoder and decoder" if kind.has_queries else "pyramid and heads"
     shape = f"{own.width} channels from stride {own.finest}, {own.extra} levels after the last map"
     if not own.weights:
-        return f"the backbone is one of {name}, without weights: pyramid and heads start fresh"
+        return f"the backbone is one of {name}, without weights: {parts} start fresh"
     known = fitting_classes(own.outputs, own.classes, classes, background=own.kind == "faster_rcnn")
     listed = ", ".join(classes[index] for index in known)
     outputs = f"outputs that it has: {listed}" if known else "it has none of the classes: their outputs start fresh"
     if known and len(known) < len(classes):
         outputs += f"; those of the other {len(classes) - len(known)} classes start fresh"
+    if kind.has_queries:
+        shape = f"{own.width} channels from stride {own.finest}"
+        return f"an encoder of {shape}, and a decoder start from the pretrained {name}'s, of the same kind; {outputs}"
     return f"a pyramid of {shape}, and heads of {name} start from the pretrained detector's; {outputs}"
 
 
@@ -126,6 +136,26 @@ class _Parts:
             for own, source in rows.items():
                 mine[:, own] = theirs[:, source]
         return True
+
+
+def _encoder_and_decoder(detector: QueryDetector, own: PretrainedDetector, classes: Sequence[str]) -> list[str]:
+    """Take encoder and decoder of a detector of the same kind, width and number of maps; of fewer layers, the first."""
+    setting = detector.setting
+    if not setting.settings or own.width != setting.channels or len(own.taps) != len(detector.taps):
+        return []
+    outputs = fitting_classes(own.outputs, own.classes, classes, background=False)
+    for name, value in detector.model.state_dict().items():
+        given = own.weights.get(name)
+        if given is None or given.shape[1:] != value.shape[1:]:
+            continue
+        if name.endswith(_NOISY) or any(f".{layer}." in name for layer in _OF_CLASSES):
+            for place, source in outputs.items():
+                value[place] = given[source]
+            if name.endswith(_NOISY):
+                value[-1] = given[-1]
+        elif given.shape == value.shape:
+            value.copy_(given)
+    return ["encoder", "decoder", *_known(outputs, classes)]
 
 
 def _two_stages(parts: _Parts, own: PretrainedDetector, classes: Sequence[str]) -> list[str]:

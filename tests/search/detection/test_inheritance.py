@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from by_path import module_at
 from PIL import Image
 from torch import nn
 from torchvision import models
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from transformers import RTDetrImageProcessor
 
 from search.data.sample import Split
+from search.detection.detectors import Fcos
 from search.detection.inheritance import fitting_classes, words
 from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import parse_spec
@@ -24,6 +28,8 @@ from spaces.networks.build import Network
 SMALL = "fasterrcnn_mobilenet_v3_large_320_fpn"
 SIDE = 128
 NAMES = ("person", "cat", "rocket")
+PUBLISHED = module_at("shared/published_detectors.py")
+with_queries = pytest.mark.parametrize("kind", ["rtdetr", "dfine"])
 
 
 def detector(name: str, outputs: int) -> nn.Module:
@@ -190,3 +196,87 @@ def test_a_detector_that_was_taken_over_learns(tmp_path: Path, name: str) -> Non
     loss.backward()
     assert torch.isfinite(loss)
     assert all(parameter.grad is not None for parameter in network.parameters() if parameter.requires_grad)
+
+
+def published(folder: Path, kind: str) -> tuple[StudyRuntime, Any]:
+    """Return the runtime of a study on a published detector with queries, and that detector."""
+    network = PUBLISHED.published(kind, folder / "published")
+    return opened(folder, "transformers_detection:./published", "default"), network
+
+
+@with_queries
+def test_nothing_changed_is_the_published_detector(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its four classes are those of the data: pixels give exactly the library's boxes, scores and classes."""
+    monkeypatch.chdir(tmp_path)
+    runtime, network = published(tmp_path, kind)
+    task = copy(runtime.task)
+    task._classes = PUBLISHED.CLASSES  # type: ignore[attr-defined]
+    runtime = replace(runtime, task=task, dataset=replace(runtime.dataset, classes=PUBLISHED.CLASSES))
+    ours = changed(runtime)
+    images = torch.rand(2, 3, SIDE, SIDE)
+    with torch.no_grad():
+        found, whole = ours(images).images, network(images)
+    expected = RTDetrImageProcessor().post_process_object_detection(whole, threshold=0.001)
+    for mine, theirs in zip(found, expected, strict=True):
+        assert len(mine["scores"]) > 10
+        torch.testing.assert_close(mine["scores"], theirs["scores"], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(mine["boxes"], theirs["boxes"].clamp(0, 1), atol=1e-5, rtol=1e-4)
+        assert torch.equal(mine["labels"], theirs["labels"])
+
+
+@with_queries
+def test_what_fits_of_a_detector_with_queries_is_taken(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runtime, network = published(tmp_path, kind)
+    theirs = network.state_dict()
+    plain = runtime.space.baseline().structure.choices
+    assert (plain["detector"], plain["pyramid_width"], plain["decoder_layers"], plain["queries"]) == (kind, 64, 3, 25)
+    mine = changed(runtime).head.model.state_dict()  # type: ignore[union-attr]
+    classes = "model.decoder.class_embed.2.weight"
+    assert torch.equal(mine[classes][:2], theirs[classes][:2])  # person and cat; a rocket is not known
+    assert not torch.equal(mine[classes][2], theirs[classes][2])
+    last = "model.decoder.layers.1.self_attn.q_proj.weight"
+    shallow = changed(runtime, decoder_layers=2, queries=10).head.model.state_dict()  # type: ignore[union-attr]
+    assert torch.equal(shallow[last], theirs[last])
+    deep = changed(runtime, decoder_layers=4).head.model.state_dict()  # type: ignore[union-attr]
+    assert torch.equal(deep[last], theirs[last])
+    for other in ({"pyramid_width": 128}, {"pyramid_levels": {"finest": 16, "extra": 0}}):
+        fresh = changed(runtime, **other).head.model.state_dict()  # type: ignore[union-attr]
+        assert fresh[last].shape != theirs[last].shape or not torch.equal(fresh[last], theirs[last])
+    assert isinstance(changed(runtime, detector="fcos").head, Fcos)
+
+
+@with_queries
+def test_gradients_are_only_where_something_may_learn(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runtime, _ = published(tmp_path, kind)
+    targets = next(iter(runtime.batches(Split.TRAIN).epoch(1)))[1]
+    units = len(runtime.space.chain)
+    for freeze, where in ((units, "none"), (2, "none"), (units, "all")):
+        updates = {"where": where, "rank": 2 * (where == "all"), "scale": 1.0}
+        network = changed(runtime, freeze=freeze, lora=updates).train()
+        before = {name: value.clone() for name, value in network.units.state_dict().items()}
+        runtime.task.loss(network(torch.rand(len(targets), 3, SIDE, SIDE)), targets).backward()
+        added = {id(parameter) for parameter in network.added()}
+        has_gradient = [
+            [one.grad is not None for one in unit.parameters() if id(one) not in added] for unit in network.units
+        ]
+        assert [any(has) for has in has_gradient] == [index >= freeze for index in range(units)]
+        assert any(id(one) in added for one in network.units.parameters()) is (where == "all")
+        assert all(one.grad is not None for one in network.added() if one.requires_grad)
+        after = network.units.state_dict()
+        frozen = [name for name in before if int(name.partition(".")[0]) < freeze]
+        assert all(torch.equal(before[name], after[name]) for name in frozen)
+
+
+def test_what_candidates_may_start_from_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runtime, _ = published(tmp_path, "dfine")
+    assert runtime.task.advice()[-1] == (
+        "an encoder of 64 channels from stride 8, and a decoder start from the pretrained D-FINE's, of the same kind; "
+        "outputs that it has: person, cat; those of the other 1 classes start fresh"
+    )
