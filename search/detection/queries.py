@@ -166,6 +166,8 @@ def _settings(package: Any, taps: Sequence[Tap], points: int, setting: DetectorS
         "decoder_layers": setting.decoder_layers,
         "num_queries": min(setting.queries, points),
         "num_labels": setting.classes,
+        # Tying the second names of the heads, which are dropped, fails where the decoder has one layer.
+        "tie_word_embeddings": False,
     }
     return fresh | _fitting(setting, levels) | fixed
 

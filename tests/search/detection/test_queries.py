@@ -114,6 +114,17 @@ def test_the_losses_and_gradients_are_the_librarys_own(kind: str) -> None:
 
 
 @both
+@pytest.mark.parametrize("layers", [1, 2, 6])
+def test_a_decoder_may_have_any_number_of_layers(kind: str, layers: int) -> None:
+    detector = made(kind, decoder_layers=layers)
+    assert len(detector.model.model.decoder.layers) == layers
+    heads = detector.model.model.decoder.class_embed
+    assert len({head.weight.data_ptr() for head in heads}) == layers
+    assert all(float(head.bias[0].detach()) < -1 for head in heads)  # rare at first, as the library draws them
+    assert len(detector.eval()(maps())) == 2
+
+
+@both
 def test_no_tensor_has_two_names(kind: str) -> None:
     state = made(kind).state_dict()
     assert len({value.data_ptr() for value in state.values() if value.numel()}) == len(
