@@ -1,4 +1,4 @@
-"""Detectors on a feature pyramid, assembled from torchvision's own parts."""
+"""What all detectors share, and those on a feature pyramid, assembled from torchvision's own parts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from search.data.transfer import sent
 from search.detection.pyramid import Pyramid
 from search.detection.targets import BoxRows
 from spaces.detector import PLAIN_STYLE, Style
+from spaces.heads import Tap
 
 _POOLED = 7
 DETECTIONS = 100
@@ -40,24 +41,32 @@ class DetectorSettings:
     Attributes:
         classes: their number.
         size: height and width of the network's input in pixels: the scale of boxes and anchors.
+        channels: of every level; ``extra`` the number of levels after the last tap.
         sizes: of each level's anchors, in pixels; ``ratios`` height over width, the same on all levels.
         width, depth: of the layers applied to a box (Faster R-CNN) or to the maps (number of layers, FCOS).
         proposals: kept for the second stage of Faster R-CNN; ``samples`` of them are trained on.
+        queries: of a decoder, which has ``decoder_layers``.
         least_score: boxes below it are not returned.
         style: how a pretrained detector differs from a newly built one.
+        settings: a pretrained detector's with queries, by their names in ``transformers``.
     """
 
     classes: int
     size: tuple[int, int]
-    sizes: tuple[tuple[float, ...], ...]
-    ratios: tuple[float, ...]
-    width: int
-    depth: int
-    proposals: int
-    samples: int
+    channels: int
+    extra: int
+    sizes: tuple[tuple[float, ...], ...] = ()
+    ratios: tuple[float, ...] = ()
+    width: int = 1024
+    depth: int = 2
+    proposals: int = 1000
+    samples: int = 256
+    queries: int = 300
+    decoder_layers: int = 3
     least_score: float = 0.05
     overlap: float = 0.5
     style: Style = PLAIN_STYLE
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +88,18 @@ class Pending:
 
 
 class Detector(nn.Module):
-    """Pyramid and detector. It returns ``Pending`` in training, else ``Detections``."""
+    """A detector on the outputs of some units. It returns ``Pending`` in training, else ``Detections``."""
 
     first_label = 0
 
-    def __init__(self, pyramid: Pyramid, taps: Sequence[int], setting: DetectorSettings, dropout: float) -> None:
+    def __init__(self, taps: Sequence[Tap], setting: DetectorSettings, dropout: float) -> None:
         super().__init__()
-        self.pyramid = pyramid
-        self.taps = tuple(taps)
+        self.taps = tuple(tap.unit for tap in taps)
         self.setting = setting
         self.drop = nn.Dropout2d(dropout) if dropout else nn.Identity()
 
     def forward(self, maps: Sequence[Tensor]) -> Pending | Detections:
-        levels = self._levels(maps)
+        levels = self.levels(maps)
         if self.training:
             return Pending(self, levels)
         with torch.autocast(next(iter(levels.values())).device.type, enabled=False):
@@ -106,9 +114,14 @@ class Detector(nn.Module):
                 )
             )
 
-    def _levels(self, maps: Sequence[Tensor]) -> Levels:
+    def levels(self, maps: Sequence[Tensor]) -> Levels:
+        """Return the levels ``(N, channels, h, w)`` on which objects are looked for, from the outputs of the taps."""
         # In float32 from here on: anchors, losses and NMS lose too much in half precision.
-        return OrderedDict((name, self.drop(level.float())) for name, level in self.pyramid(maps).items())
+        return OrderedDict((name, self.drop(level.float())) for name, level in self.joined(maps).items())
+
+    @abstractmethod
+    def joined(self, maps: Sequence[Tensor]) -> Levels:
+        """Return the outputs of the taps as levels of one width."""
 
     def losses(self, levels: Levels, targets: BoxRows) -> dict[str, Tensor]:
         """Return the parts of the loss by name, each a mean over the batch."""
@@ -131,6 +144,18 @@ class Detector(nn.Module):
         """Return the object from which torchvision reads image sizes; it holds no pixels."""
         count = len(next(iter(levels.values())))
         return ImageList(torch.empty((count, 3, *self.setting.size), device="meta"), [self.setting.size] * count)
+
+
+class PyramidDetector(Detector):
+    """A detector on a feature pyramid."""
+
+    def __init__(self, taps: Sequence[Tap], setting: DetectorSettings, dropout: float) -> None:
+        super().__init__(taps, setting, dropout)
+        self.pyramid = Pyramid(taps, setting.channels, setting.extra, setting.style)
+
+    def joined(self, maps: Sequence[Tensor]) -> Levels:
+        levels: Levels = self.pyramid(maps)
+        return levels
 
 
 def stride_of(side: int, cells: int) -> float:
@@ -184,28 +209,26 @@ def _anchors(setting: DetectorSettings) -> Anchors:
     return Anchors(setting.sizes, (setting.ratios,) * len(setting.sizes))
 
 
-class FasterRCNN(Detector):
+class FasterRCNN(PyramidDetector):
     """A region proposal network, then a head for each proposal (https://arxiv.org/abs/1506.01497)."""
 
     first_label = 1
 
-    def __init__(
-        self, pyramid: Pyramid, taps: Sequence[int], setting: DetectorSettings, dropout: float, channels: int
-    ) -> None:
-        super().__init__(pyramid, taps, setting, dropout)
+    def __init__(self, taps: Sequence[Tap], setting: DetectorSettings, dropout: float) -> None:
+        super().__init__(taps, setting, dropout)
         anchors = _anchors(setting)
         each = anchors.num_anchors_per_location()[0]
         kept = {"training": setting.proposals, "testing": setting.proposals}
         style = setting.style
-        head = RPNHead(channels, each, style.rpn_depth)
+        head = RPNHead(setting.channels, each, style.rpn_depth)
         shares = (0.7, 0.3, 256, 0.5, kept, kept, 0.7)
         self.rpn = RegionProposalNetwork(anchors, head, *shares, score_thresh=style.least_proposal)
-        shape = (channels, _POOLED, _POOLED)
+        shape = (setting.channels, _POOLED, _POOLED)
         linear = [setting.width] * setting.depth
         box_head = FastRCNNConvFCHead(shape, style.box_convolutions, linear, norm_layer=nn.BatchNorm2d)
         top = FastRCNNPredictor(setting.width, setting.classes + 1)
         self.roi_heads = RoIHeads(
-            *(_pool(pyramid, setting), box_head, top, 0.5, 0.5, setting.samples, 0.25, None),
+            *(_pool(self.pyramid, setting), box_head, top, 0.5, 0.5, setting.samples, 0.25, None),
             *(setting.least_score, setting.overlap, DETECTIONS),
         )
 
@@ -229,7 +252,7 @@ class FasterRCNN(Detector):
         return self.roi_heads.box_predictor(self.roi_heads.box_head(regions))
 
 
-class DenseDetector(Detector):
+class DenseDetector(PyramidDetector):
     """Boxes predicted at every point of every level at once."""
 
     model: RetinaNet | FCOS
@@ -284,17 +307,15 @@ class _Stub(nn.Module):
 class Retina(DenseDetector):
     """RetinaNet: focal loss over anchors (https://arxiv.org/abs/1708.02002)."""
 
-    def __init__(
-        self, pyramid: Pyramid, taps: Sequence[int], setting: DetectorSettings, dropout: float, channels: int
-    ) -> None:
-        super().__init__(pyramid, taps, setting, dropout)
+    def __init__(self, taps: Sequence[Tap], setting: DetectorSettings, dropout: float) -> None:
+        super().__init__(taps, setting, dropout)
         anchors = _anchors(setting)
         # Normalised as in torchvision's second version: without it small batches diverge at usual learning rates.
         norm = partial(nn.GroupNorm, 32) if setting.style.head_norm else None
-        head = RetinaNetHead(channels, anchors.num_anchors_per_location()[0], setting.classes, norm_layer=norm)
+        head = RetinaNetHead(setting.channels, anchors.num_anchors_per_location()[0], setting.classes, norm_layer=norm)
         head.regression_head._loss_type = setting.style.box_loss
         self.model = RetinaNet(
-            _Stub(channels),
+            _Stub(setting.channels),
             setting.classes,
             anchor_generator=anchors,
             head=head,
@@ -305,21 +326,16 @@ class Retina(DenseDetector):
 class Fcos(DenseDetector):
     """FCOS: distances to the four sides at every point, no anchors (https://arxiv.org/abs/1904.01355)."""
 
-    def __init__(
-        self, pyramid: Pyramid, taps: Sequence[int], setting: DetectorSettings, dropout: float, channels: int
-    ) -> None:
-        super().__init__(pyramid, taps, setting, dropout)
+    def __init__(self, taps: Sequence[Tap], setting: DetectorSettings, dropout: float) -> None:
+        super().__init__(taps, setting, dropout)
         self.model = FCOS(
-            _Stub(channels),
+            _Stub(setting.channels),
             setting.classes,
             # One square per point, as large as the distance between points.
             anchor_generator=Anchors(setting.sizes, ((1.0,),) * len(setting.sizes)),
-            head=FCOSHead(channels, 1, setting.classes, setting.depth),
+            head=FCOSHead(setting.channels, 1, setting.classes, setting.depth),
             **_kept(setting),
         )
 
     def points(self, maps: Sequence[Tensor]) -> tuple[list[int]]:
         return (_points(maps),)
-
-
-KINDS: Mapping[str, type[FasterRCNN | Retina | Fcos]] = {"faster_rcnn": FasterRCNN, "retinanet": Retina, "fcos": Fcos}

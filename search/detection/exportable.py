@@ -6,8 +6,10 @@ slots, those without a box have score 0, and a whole batch is computed at once; 
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 from torchvision.ops import nms, roi_align
 
 from search.detection.detectors import DETECTIONS, DenseDetector, Detector, FasterRCNN, Levels
+from search.detection.queries import QueryDetector
 from search.errors import RunError
 
 _NOTHING = -1.0
@@ -38,6 +41,8 @@ def exportable(network: Any) -> nn.Module:
         return FixedTwoStage(network)
     if isinstance(head, DenseDetector):
         return FixedDense(network)
+    if isinstance(head, QueryDetector):
+        return FixedQueries(network)
     raise RunError(f"a {type(head).__name__} has no graph of fixed shapes; export it as safetensors")
 
 
@@ -50,7 +55,7 @@ class FixedSizeDetector(nn.Module):
         self.detector: Any = network.head
         detector: Detector = network.head
         with torch.no_grad():
-            levels = detector._levels(network.before_head(torch.zeros(1, *network.input_shape)))
+            levels = detector.levels(network.before_head(torch.zeros(1, *network.input_shape)))
             anchors = self.generator()(detector.images(levels), list(levels.values()))[0]
         points = [level.shape[-2] * level.shape[-1] for level in levels.values()]
         self.counts = [count * (len(anchors) // sum(points)) for count in points]
@@ -59,7 +64,7 @@ class FixedSizeDetector(nn.Module):
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes, scores and labels of ``inputs``."""
-        boxes, scores, labels = self.boxes_of(self.detector._levels(self.network.before_head(inputs)))
+        boxes, scores, labels = self.boxes_of(self.detector.levels(self.network.before_head(inputs)))
         height, width = self.detector.setting.size
         return boxes / boxes.new_tensor([width, height, width, height]), scores, labels
 
@@ -204,6 +209,31 @@ class FixedTwoStage(FixedSizeDetector):
         if total is None:
             raise RunError("the detector pools from no level")
         return total
+
+
+class FixedQueries(nn.Module):
+    """RT-DETR or D-FINE, which find the same number of boxes in every image anyway."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return boxes, scores and labels of ``inputs``."""
+        head: QueryDetector = self.network.head
+        levels = head.levels(self.network.before_head(inputs))
+        with _lengths_from_shapes(sys.modules[type(head.model.model).__module__]):
+            return head.surest(levels)
+
+
+@contextmanager
+def _lengths_from_shapes(module: Any) -> Iterator[None]:
+    """Let ``module`` read a tensor's length from its shape: ``len`` binds a graph to the batch it is recorded on."""
+    module.len = lambda what: what.shape[0] if isinstance(what, Tensor) else len(what)
+    try:
+        yield
+    finally:
+        del module.len
 
 
 def _gathered(rows: Tensor, places: Tensor) -> Tensor:

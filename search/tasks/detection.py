@@ -17,11 +17,12 @@ from search.data.image_loader import Request
 from search.data.loader import Loader
 from search.data.sample import Dataset, Sample, Split
 from search.detection.anchors import Statistics, box_sides, covered, statistics
-from search.detection.detectors import KINDS, Detections, DetectorSettings, Pending
+from search.detection.detectors import Detections, DetectorSettings, Pending
 from search.detection.evaluator import CocoMeasures
 from search.detection.exportable import exportable
 from search.detection.inheritance import take_over, words
-from search.detection.pyramid import Pyramid, chosen_taps
+from search.detection.kinds import KINDS
+from search.detection.pyramid import chosen_taps
 from search.detection.results import apart, found_in, in_image
 from search.detection.targets import BoxRows, frame_of, rows
 from search.records.study import Json
@@ -29,7 +30,7 @@ from search.tasks._base import Evaluator, Task
 from search.tasks._prediction import InputInfo, OutputDifference, PredictedBox, Prediction, PredictOptions
 from spaces.backbones._base import Preprocessing, Pretrained
 from spaces.decisions import anchors as anchors_decision
-from spaces.decisions import box_head, detector, proposals, pyramid_levels, pyramid_width
+from spaces.decisions import box_head, decoder_layers, detector, proposals, pyramid_levels, pyramid_width, queries
 from spaces.detector import PLAIN_STYLE, pretrained_detector
 from spaces.heads import Features, HeadChoice, Tap
 
@@ -48,7 +49,8 @@ class Options:
         resize: ``stretch`` the whole image to the input size, or ``letterbox`` it: keep proportions, add grey bars.
         samples: proposals per image that Faster R-CNN's second stage is trained on.
         least_score: boxes with a lower score are not returned.
-        overlap: of two boxes of a class that overlap by more than this, only the more confident is returned.
+        overlap: of two boxes of a class that overlap by more than this, only the more confident is returned; detectors
+            with queries return both.
         shown_score: least score of boxes in the report's pictures and in predictions.
     """
 
@@ -72,7 +74,7 @@ class DetectionEvaluator(CocoMeasures, Evaluator):
 
 
 class Detection(Task):
-    """A feature pyramid on any chain and one of torchvision's detectors; COCO's mean average precision."""
+    """A detector of torchvision or ``transformers`` on the maps of any chain; COCO's mean average precision."""
 
     name = "detection"
     formats = ("coco", "voc", "yolo", "csv_boxes")
@@ -89,7 +91,7 @@ class Detection(Task):
     leaves_out: ClassVar[Mapping[str, str]] = {
         "head": "a detector uses a pyramid: its decisions are detector, box_head, pyramid_levels, pyramid_width",
         "mixing": "mixed images have no boxes of their own",
-        "label_smoothing": "torchvision's detectors take no smoothed labels",
+        "label_smoothing": "the libraries' detectors take no smoothed labels",
     }
     chosen: Options = Options()
     _size: tuple[int, int] = (0, 0)
@@ -148,15 +150,12 @@ class Detection(Task):
     ) -> nn.Module:
         values = dict(decided or {})
         levels: pyramid_levels.Levels = values.get("pyramid_levels", pyramid_levels.PLAIN)
-        width: int = values.get("pyramid_width", pyramid_width.PLAIN)
         kind: str = values.get("detector", detector.PLAIN)
         box: box_head.BoxHead = values.get("box_head", box_head.PLAIN)
         asked = values.get("resolution", (0, 0))
         size = tuple(asked) if any(asked) else self._size
         own = features.detector
-        style = own.style if own else PLAIN_STYLE
         taps = chosen_taps(features, levels.finest, levels.extra)
-        pyramid = Pyramid(taps, width, levels.extra, style)
         wanted: anchors_decision.Anchors = values.get("anchors", anchors_decision.PLAIN)
         if wanted.source == "usual" and own and own.kind == kind and own.stands_on(taps, levels.extra):
             sizes = tuple(tuple(one * wanted.scale for one in level) for level in own.sizes)
@@ -166,17 +165,22 @@ class Detection(Task):
         setting = DetectorSettings(
             classes=classes,
             size=size,
+            channels=values.get("pyramid_width", pyramid_width.PLAIN),
+            extra=levels.extra,
             sizes=sizes,
             ratios=ratios,
             width=box.width,
             depth=2 * box.depth if kind == "fcos" else box.depth,
             proposals=values.get("proposals", proposals.PLAIN),
             samples=self.chosen.samples,
+            queries=values.get("queries", queries.PLAIN),
+            decoder_layers=values.get("decoder_layers", decoder_layers.PLAIN),
             least_score=self.chosen.least_score,
             overlap=self.chosen.overlap,
-            style=style,
+            style=own.style if own else PLAIN_STYLE,
+            settings=own.settings if own and own.kind == kind else {},
         )
-        made = KINDS[kind](pyramid, [tap.unit for tap in taps], setting, choice.dropout, width)
+        made = KINDS[kind](taps, setting, choice.dropout)
         if own and len(self._classes) == classes:
             take_over(made, taps, own, self._classes)
         return made

@@ -11,6 +11,7 @@ from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_choices, check_numbers, read_choice, read_fields, read_number
 from spaces.decisions._prior import mostly
+from spaces.detector import has_part
 
 SOURCES = ("usual", "data")
 RATIOS: Mapping[str, tuple[float, ...]] = {
@@ -63,7 +64,7 @@ class Choices:
 
 
 class AnchorBoxes(Decision[Anchors]):
-    """Boxes that no anchor overlaps by half are hardly learnt. FCOS has no anchors."""
+    """Boxes that no anchor overlaps by half are hardly learnt. FCOS and detectors with queries have no anchors."""
 
     name, stage, options = "anchors", Stage.HEAD, Range
     tasks = ("detection",)
@@ -72,13 +73,13 @@ class AnchorBoxes(Decision[Anchors]):
         return Choices(within)
 
     def narrow(self, choices: Choices, chain: Chain) -> Choices:
-        return replace(choices, has_anchors=chain.facts.get("detector") != "fcos")
+        return replace(choices, has_anchors=has_part(chain.facts, "anchors"))
 
     def baseline(self, chain: Chain) -> Anchors:
         return PLAIN
 
     def settle(self, value: Anchors, chain: Chain) -> Anchors:
-        return PLAIN if chain.facts.get("detector") == "fcos" else value
+        return value if has_part(chain.facts, "anchors") else PLAIN
 
     def sample(self, suggest: Suggest, choices: Choices) -> Anchors:
         if not choices.has_anchors:

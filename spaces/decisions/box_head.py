@@ -11,7 +11,7 @@ from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_numbers, read_fields, read_number
 from spaces.decisions._prior import mostly
-from spaces.detector import pretrained_detector
+from spaces.detector import has_part, pretrained_detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Choices:
 
 
 class BoxHeadLayers(Decision[BoxHead]):
-    """RetinaNet's head has a fixed shape, so that the decision drops out; FCOS has only a depth."""
+    """FCOS has only a depth; other kinds but Faster R-CNN have neither, so that the decision drops out."""
 
     name, stage, options = "box_head", Stage.HEAD, Range
     tasks = ("detection",)
@@ -58,8 +58,8 @@ class BoxHeadLayers(Decision[BoxHead]):
         return Choices(within, plain=self.baseline(chain))
 
     def narrow(self, choices: Choices, chain: Chain) -> Choices:
-        kind = chain.facts.get("detector")
-        return replace(choices, has_width=kind in (None, "faster_rcnn"), has_depth=kind != "retinanet")
+        facts = chain.facts
+        return replace(choices, has_width=has_part(facts, "box width"), has_depth=has_part(facts, "box depth"))
 
     def baseline(self, chain: Chain) -> BoxHead:
         """Return the pretrained detector's own value if the chain is the backbone of one with a box head."""
@@ -102,9 +102,9 @@ class BoxHeadLayers(Decision[BoxHead]):
         return chain
 
     def words(self, value: BoxHead, chain: Chain) -> str:
-        if value == PLAIN or chain.facts.get("detector") == "retinanet":
+        if value == PLAIN or not has_part(chain.facts, "box depth"):
             return ""
-        if chain.facts.get("detector") == "fcos":
+        if not has_part(chain.facts, "box width"):
             return f"{2 * value.depth} convolutions per box"
         return f"box head {' -> '.join([str(value.width)] * value.depth)}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from spaces.candidate import Json
@@ -11,7 +11,7 @@ from spaces.chains.chain import Chain
 from spaces.decisions._base import Decision, NotApplicable, Scalar, Stage, Suggest
 from spaces.decisions._checks import check_numbers, read_fields, read_number
 from spaces.decisions._stages import mapped
-from spaces.detector import pretrained_detector
+from spaces.detector import has_part, pretrained_detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class PyramidLevels(Decision[Levels]):
     """Fine levels find small objects and cost the most; coarse ones see more of the image.
 
     On a changed chain the pyramid begins at the first level that is at least as coarse. A pretrained detector's own
-    pyramid can always be chosen.
+    pyramid can always be chosen. Detectors with queries take the backbone's maps alone.
     """
 
     name, stage, options = "pyramid_levels", Stage.HEAD, Range
@@ -65,6 +65,12 @@ class PyramidLevels(Decision[Levels]):
         own = _own(chain)
         named |= {_named(level): level for level in own}
         return named if len(named) > 1 else NotApplicable("the backbone has maps at a single stride of those named")
+
+    def narrow(self, choices: dict[str, Levels], chain: Chain) -> dict[str, Levels]:
+        return {name: self.settle(level, chain) for name, level in choices.items()}
+
+    def settle(self, value: Levels, chain: Chain) -> Levels:
+        return value if has_part(chain.facts, "extra levels") else replace(value, extra=self.baseline(chain).extra)
 
     def baseline(self, chain: Chain) -> Levels:
         """Return the usual pyramid; if no map of the backbone is that coarse, the one from its coarsest map.
@@ -85,13 +91,17 @@ class PyramidLevels(Decision[Levels]):
         return choices[str(suggest.choice(self.name, tuple(choices)))]
 
     def params(self, value: Levels, choices: dict[str, Levels]) -> Mapping[str, Scalar] | None:
-        return {self.name: _named(value)} if value in choices.values() else None
+        name = next((name for name, level in choices.items() if level == value), None)
+        return None if name is None else {self.name: name}
 
     def apply(self, chain: Chain, value: Levels) -> Chain:
         return chain
 
     def words(self, value: Levels, chain: Chain) -> str:
-        if value in (PLAIN, self.baseline(chain)):
+        plain = self.baseline(chain)
+        if not has_part(chain.facts, "extra levels"):
+            return f"maps from stride {value.finest}" if value.finest != plain.finest else ""
+        if value in (PLAIN, plain):
             return ""
         pooled = f", {value.extra} pooled level{'s' * (value.extra > 1)}" if value.extra else ", no pooled level"
         return f"pyramid from stride {value.finest}{pooled}"

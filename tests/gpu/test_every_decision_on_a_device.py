@@ -15,7 +15,7 @@ from search.runtime.study_runtime import StudyRuntime, open_runtime
 from search.spec.load import load_spec
 from search.training.fit import fit
 from spaces.candidate import Candidate
-from spaces.decisions import length, mixing, optimizer, patch, penalty, registry, resolution
+from spaces.decisions import detector, length, mixing, optimizer, patch, penalty, registry, resolution
 from spaces.networks.space import Random, Space
 
 TASKS = module_at("gpu/test_every_task_on_a_device.py")
@@ -25,7 +25,9 @@ NETWORKS = {
     **dict.fromkeys(("batch_norm", "skip", "width"), "mobilenet_v3_small"),
 }
 """Where the network of the other tests has nothing to decide."""
-SLOW = ("anchors", "box_head", "proposals", "pyramid_width")
+KINDS = {"queries": "rtdetr", "decoder_layers": "dfine"}
+"""Kinds of detectors that have what other kinds lack."""
+SLOW = ("anchors", "box_head", "decoder_layers", "proposals", "pyramid_width", "queries")
 RANGES = {
     "length": length.Range(tokens=(8, 16)),
     "resolution": resolution.Range(scales=(1.0, 2.0), max_growth=8),
@@ -44,6 +46,8 @@ def opened(name: str, root: Path) -> StudyRuntime:
         path.write_text(path.read_text().replace("squeezenet1_1", NETWORKS[name]))
     runtime = open_runtime(load_spec(path), "cuda")
     ranges = {name: RANGES.get(name, DECISIONS[name].options())}
+    if name in KINDS:
+        ranges["detector"] = detector.Range(kinds=(KINDS[name],))
     return replace(runtime, space=Space(runtime.pretrained, ranges, runtime.task.name))
 
 

@@ -20,8 +20,11 @@ from search.training.fit import fit
 WAYS = module_at("search/test_every_task_every_way.py")
 ENDS = ("search/training/epoch.py", "search/data/transfer.py")
 """Where an epoch's losses, its measures and its best weights are fetched, each once."""
-THEIRS = ("models/detection/", "torchvision/ops/", "search/detection/targets.py")
-"""torchvision's detectors look at what they have found, image by image, and at how many boxes an image has."""
+THEIRS = (
+    *("models/detection/", "torchvision/ops/", "search/detection/targets.py"),
+    *("models/rt_detr_v2/", "models/d_fine/", "transformers/loss/"),
+)
+"""Detectors of both libraries look at what they have found, image by image, and at how many boxes an image has."""
 
 
 def study(task: str, root: Path, **training: object) -> Path:

@@ -8,6 +8,7 @@ Kernels, speed, memory and rounding are not those of a GPU.
 from __future__ import annotations
 
 import contextlib
+import functools
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +19,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_flatten, tree_map
 
 aten = torch.ops.aten
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
@@ -153,6 +153,34 @@ class _Placing(TorchFunctionMode):
         return func(*args, **named)
 
 
+def _tensors(values: Any) -> list[Tensor]:
+    """Return the tensors in nested arguments; ``torch.utils._pytree`` takes longer than tiny networks do."""
+    if isinstance(values, Tensor):
+        return [values]
+    if isinstance(values, dict):
+        values = values.values()
+    elif not isinstance(values, (tuple, list)):
+        return []
+    return [tensor for one in values for tensor in _tensors(one)]
+
+
+def _mapped(change: Callable[[Tensor], Tensor], values: Any) -> Any:
+    """Return nested arguments or results with other tensors."""
+    if isinstance(values, Tensor):
+        return change(values)
+    if isinstance(values, dict):
+        return {name: _mapped(change, one) for name, one in values.items()}
+    if isinstance(values, (tuple, list)):
+        return type(values)([_mapped(change, one) for one in values])
+    return values
+
+
+@functools.cache
+def _aliases(func: Any) -> bool:
+    """Return whether a result of the operation shares its memory with an argument."""
+    return any(one.alias_info is not None for one in [*func._schema.arguments, *func._schema.returns])
+
+
 def _is_mask(indices: Any) -> bool:
     return any(isinstance(index, Tensor) and index.dtype is torch.bool for index in indices)
 
@@ -184,7 +212,7 @@ class StandIn(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named = dict(kwargs or {})
         name = func._schema.name.split("::")[1]
-        tensors = [one for one in tree_flatten((args, named))[0] if isinstance(one, Tensor)]
+        tensors = _tensors((args, named))
         here = [one for one in tensors if isinstance(one, OnDevice)]
         host = [one for one in tensors if not isinstance(one, OnDevice)]
         if name in ("pin_memory", "_pin_memory"):
@@ -197,7 +225,7 @@ class StandIn(TorchDispatchMode):
             self._check_copy(name, args, named, stays=stays)
         elif here:
             self._check(func, name, args, named, host)
-        plain = tree_map(lambda one: one.inner if isinstance(one, OnDevice) else one, (args, named))
+        plain = _mapped(lambda one: one.inner if isinstance(one, OnDevice) else one, (args, named))
         if not here and not stays:
             made = func(*plain[0], **plain[1])
             return self._pin(made) if pins else made
@@ -207,8 +235,8 @@ class StandIn(TorchDispatchMode):
                 return args[0]
             if not stays:
                 return self._pin(made) if pins else made
-            made = tree_map(lambda one: OnDevice(one) if isinstance(one, Tensor) else one, made)
-        return return_and_correct_aliasing(func, args, named, made)
+            made = _mapped(OnDevice, made)
+        return return_and_correct_aliasing(func, args, named, made) if _aliases(func) else made
 
     def _stays(self, named: dict[str, Any], here: list[Any], host: list[Tensor]) -> bool:
         """Return whether results are on the device; asks the CPU for them."""

@@ -114,20 +114,42 @@ def test_a_study_is_found_filtered_and_its_trials_compared(page: Any, shown: str
     assert page.faults == []
 
 
-def test_every_section_draws_and_the_console_stays_clean(page: Any, shown: str) -> None:
-    url = shown
-    for section in ("trials", "structure", "decisions", "cost", "classes", "workers"):
-        page.goto(f"{url}/study/drawn?tab={section}")
-        page.locator(".one[data-figure]").first.wait_for()
-        for figure in page.locator(".one[data-figure]").all():
-            figure.scroll_into_view_if_needed()
-        page.locator(".js-plotly-plot .main-svg").first.wait_for()
-        page.wait_for_function(
-            "() => [...document.querySelectorAll('.js-plotly-plot')].every(plot => plot.data && (plot.data.length"
-            " || plot.layout.annotations))"
-        )
-    page.goto(f"{url}/workers")
-    page.get_by_text("worker-3").wait_for()
+def axe_faults(page: Any, axe: Callable[..., Any], width: int, scheme: str) -> list[tuple[object, ...]]:
+    """Return the serious faults of the page in a window of that width."""
+    page.set_viewport_size({"width": width, "height": 900})
+    worst = [one for one in axe(page, scheme) if one["impact"] in ("serious", "critical")]
+    return [(width, scheme, one["id"], one["nodes"][0]["html"][:200]) for one in worst]
+
+
+FIGURE = ".js-plotly-plot .main-svg"
+PAGES = {
+    "/": "text=drawn",
+    "/workers": "text=worker-3",
+    "/study/none": "h1",
+    "/study/drawn/trial/3": FIGURE,
+    "/study/drawn/compare?trials=1,2": FIGURE,
+    **{f"/study/drawn?tab={one.value}": ".ag-row a" if one is Section.TRIALS else FIGURE for one in Section},
+}
+"""Every page, with what is on it once it has come."""
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_has_no_serious_fault_fits_a_phone_and_draws_every_figure(
+    page: Any, axe: Callable[..., Any], shown: str, path: str
+) -> None:
+    """All of it on one opening of the page, which takes a browser seconds."""
+    page.goto(f"{shown}{path}")
+    page.locator(PAGES[path]).first.wait_for()
+    assert axe_faults(page, axe, 1440, "light") + axe_faults(page, axe, 390, "dark") == []
+    page.wait_for_function("() => document.documentElement.scrollWidth <= 390")
+    for figure in page.locator(".one[data-figure]").all():
+        figure.scroll_into_view_if_needed()
+        figure.and_(page.locator("[data-seen]")).wait_for()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.one[data-figure]')].every(one => {"
+        " const plot = one.querySelector('.js-plotly-plot');"
+        " return plot?.data && (plot.data.length || plot.layout.annotations); })"
+    )
     assert page.faults == []
 
 
@@ -159,24 +181,6 @@ def test_the_theme_is_chosen_once_for_all_pages(page: Any, shown: str) -> None:
     row = "() => getComputedStyle(document.querySelector('#trials .ag-row')).color"
     assert page.evaluate(row) == "rgb(230, 237, 243)"
     assert page.faults == []
-
-
-def test_axe_finds_no_serious_fault_on_any_page(page: Any, axe: Callable[..., Any], shown: str) -> None:
-    faults = []
-    tabs = [f"/study/drawn?tab={section.value}" for section in Section]
-    for path in ("/", "/workers", *tabs, "/study/drawn/trial/3", "/study/drawn/compare?trials=1,2", "/study/none"):
-        page.goto(f"{shown}{path}")
-        page.locator("h1").first.wait_for()
-        if "drawn" in path:
-            page.wait_for_function("() => document.querySelector('.js-plotly-plot .main-svg, .ag-row')")
-        for width, scheme in ((1440, "light"), (390, "dark")):
-            page.set_viewport_size({"width": width, "height": 900})
-            found = axe(page, scheme)
-            worst = [one for one in found if one["impact"] in ("serious", "critical")]
-            faults += [(path, width, scheme, one["id"], one["nodes"][0]["html"][:200]) for one in worst]
-        page.emulate_media(color_scheme="light")
-        page.set_viewport_size({"width": 1440, "height": 900})
-    assert faults == []
 
 
 def run_a_trial(url: str, ended: threading.Event) -> int:
@@ -305,21 +309,6 @@ def test_the_token_is_refused_and_accepted(page: Any, filled: str, command: Call
     page.get_by_role("heading", name="drawn").wait_for()
     page.locator(".js-plotly-plot .main-svg").first.wait_for()
     assert page.faults == []
-
-
-def test_a_phone_needs_no_sideways_scrolling(page: Any, shown: str) -> None:
-    page.set_viewport_size({"width": 390, "height": 800})
-    for path in (
-        "/",
-        "/study/drawn",
-        "/study/drawn?tab=trials",
-        "/study/drawn/trial/3",
-        "/study/drawn/compare?trials=1,2",
-        "/workers",
-    ):
-        page.goto(shown + path)
-        page.locator("h1").first.wait_for()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
 
 
 @pytest.mark.filterwarnings("ignore")  # optuna-dashboard's own

@@ -5,8 +5,8 @@ import torch
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops.poolers import initLevelMapper
 
-from search.detection.detectors import KINDS, Anchors, Detections, DetectorSettings, Pending, RegionLevels, stride_of
-from search.detection.pyramid import Pyramid
+from search.detection.detectors import Anchors, Detections, DetectorSettings, Pending, RegionLevels, stride_of
+from search.detection.kinds import KINDS
 from search.detection.targets import BoxRows
 from spaces.chains import probe
 from spaces.heads import Tap
@@ -23,10 +23,10 @@ ROWS = BoxRows(
 def made(kind: str, **changes: object) -> torch.nn.Module:
     torch.manual_seed(0)
     sizes = ((8.0,), (16.0,), (32.0,)) if kind == "fcos" else ((16.0,), (32.0,), (64.0,))
-    plain = {"classes": 3, "size": (64, 96), "sizes": sizes, "ratios": (0.5, 1.0, 2.0), "width": 32, "depth": 2}
-    setting = DetectorSettings(**{**plain, "proposals": 20, "samples": 16, "least_score": 0.001, **changes})  # type: ignore[arg-type]
-    pyramid = Pyramid(TAPS, 64, 1)
-    return KINDS[kind](pyramid, [tap.unit for tap in TAPS], setting, 0.0, 64)
+    plain = {"classes": 3, "size": (64, 96), "channels": 64, "extra": 1, "sizes": sizes, "ratios": (0.5, 1.0, 2.0)}
+    small = {"width": 32, "depth": 2, "proposals": 20, "samples": 16, "queries": 40, "least_score": 0.001}
+    setting = DetectorSettings(**{**plain, **small, **changes})  # type: ignore[arg-type]
+    return KINDS[kind](TAPS, setting, 0.0)
 
 
 def maps() -> tuple[torch.Tensor, ...]:
@@ -58,7 +58,7 @@ def test_losses_reach_every_part_and_are_finite_in_half_precision(kind: str) -> 
     total = torch.stack(list(losses.values())).sum()
     total.backward()
     assert torch.isfinite(total)
-    assert all(parameter.grad is not None for parameter in detector.parameters())
+    assert all(parameter.grad is not None for parameter in detector.parameters() if parameter.requires_grad)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -66,7 +66,9 @@ def test_what_it_costs_is_counted_with_the_proposals_that_are_kept(kind: str) ->
     shapes = [tap.shape for tap in TAPS]
     few, many = probe.run_head(made(kind), shapes), probe.run_head(made(kind, proposals=200), shapes)
     assert (many > few) is (kind == "faster_rcnn")
-    assert probe.run_head(made(kind, depth=3), shapes) > few or kind == "retinanet"
+    assert (probe.run_head(made(kind, depth=3), shapes) > few) is (kind in ("faster_rcnn", "fcos"))
+    for more in ({"queries": 20}, {"decoder_layers": 2}):
+        assert (probe.run_head(made(kind, **more), shapes) < few) is (kind in ("rtdetr", "dfine"))
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,8 @@ data: {{path: boxes.json, val_share: 0.5}}
 backbone: squeezenet1_1
 weights: none
 input_size: 64
-space: {{detector: {{kinds: [{kind}]}}, pyramid_width: {{widths: [64]}}, proposals: {{kept: [50]}}}}
+space: {{detector: {{kinds: [{kind}]}}, pyramid_width: {{widths: [64]}}, proposals: {{kept: [50]}},
+  queries: {{numbers: [40]}}, decoder_layers: {{depths: [2]}}}}
 training: {{epochs: 3, batch_size: 4, augmentation: none, precision: float32}}
 search: {{trials: 1, seed: 3, pruner: none}}
 detection: {{samples: 32, least_score: 0.02, shown_score: 0.1, resize: letterbox}}
@@ -91,9 +92,12 @@ def texts_study(root: Path, task: str, data: str) -> Path:
     [
         ("faster_rcnn", ("safetensors",)),
         ("retinanet", ("safetensors",)),
+        ("rtdetr", ("safetensors",)),
+        pytest.param("dfine", ("safetensors",), marks=pytest.mark.slow),
         # A quarter and half a minute of tracing; graphs of detectors are compared in test_exportable.
         pytest.param("retinanet", ("safetensors", "pt2"), marks=pytest.mark.slow),
         pytest.param("retinanet", ("safetensors", "onnx"), marks=pytest.mark.slow),
+        pytest.param("rtdetr", ("safetensors", "pt2", "onnx"), marks=pytest.mark.slow),
     ],
 )
 def test_boxes(kind: str, formats: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

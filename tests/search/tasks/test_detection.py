@@ -13,6 +13,7 @@ from PIL import Image
 from search.data.augment import preset
 from search.data.sample import Split
 from search.detection.detectors import Detections
+from search.detection.kinds import KINDS
 from search.errors import SpecError, UserError
 from search.records.study import EpochRecord, Evaluation, Verdict
 from search.runtime.study_record import study_record
@@ -63,7 +64,13 @@ training: {{epochs: {epochs}, batch_size: 4, augmentation: none, precision: floa
 search: {{trials: 1, seed: 3, pruner: none}}
 detection: {{samples: 32{more}}}
 """
-SMALL = {"pyramid_width": 64, "box_head": {"width": 64, "depth": 1}, "proposals": 50}
+SMALL = {
+    "pyramid_width": 64,
+    "box_head": {"width": 64, "depth": 1},
+    "proposals": 50,
+    "queries": 30,
+    "decoder_layers": 2,
+}
 
 
 def opened(folder: Path, epochs: int = 60, more: str = "", backbone: str = "squeezenet1_1") -> StudyRuntime:
@@ -93,7 +100,7 @@ def until_known(record: EpochRecord) -> Verdict:
     return Verdict.PRUNE if record.metrics["map_50"] > 0.9 else Verdict.CONTINUE
 
 
-@pytest.mark.parametrize("kind", ["faster_rcnn", "retinanet", "fcos"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_detector_learns_a_few_images_by_heart(tmp_path: Path, kind: str) -> None:
     runtime = opened(tmp_path, epochs=120)  # it ends once it has learnt, sooner on some processors than on others
     wanted = {**SMALL, "detector": kind, "anchors": {"source": "data", "scale": 1.0, "ratios": "three"}}
@@ -101,12 +108,13 @@ def test_every_detector_learns_a_few_images_by_heart(tmp_path: Path, kind: str) 
     assert max(record.metrics["map_50"] for record in outcome.epochs) > 0.9
 
 
-def test_cached_levels_teach_as_recomputed_ones_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["fcos", "rtdetr"])
+def test_cached_levels_teach_as_recomputed_ones_do(tmp_path: Path, kind: str) -> None:
     store = FeatureStore(torch.device("cpu"), tmp_path / "features", Budgets(0, 10**8, 10**8))
     runtime = replace(opened(tmp_path, epochs=2), store=store)
     uncached = replace(runtime, store=None, spec=_without_cache(runtime))
     for freeze in (3, 7, 9):  # before all taps, between them, and after the last
-        wanted = {**SMALL, "detector": "fcos", "freeze": freeze, "pyramid_levels": {"finest": 4, "extra": 0}}
+        wanted = {**SMALL, "detector": kind, "freeze": freeze, "pyramid_levels": {"finest": 4, "extra": 0}}
         candidate = changed(runtime, wanted, 1e-3)
         one, two = (_run(found, candidate) for found in (runtime, uncached))
         for first, second in zip(one.epochs, two.epochs, strict=True):
@@ -130,7 +138,7 @@ def test_every_level_and_head_builds_and_is_counted(tmp_path: Path) -> None:
     runtime = opened(tmp_path, backbone="mobilenet_v3_small")
     costs = {}
     for finest, extra in ((4, 1), (16, 0)):
-        for kind in ("faster_rcnn", "retinanet", "fcos"):
+        for kind in KINDS:
             wanted = {**SMALL, "detector": kind, "pyramid_levels": {"finest": finest, "extra": extra}}
             network = runtime.build(changed(runtime, wanted), 0)
             costs[finest, kind] = runtime.size(network).flops
@@ -138,13 +146,14 @@ def test_every_level_and_head_builds_and_is_counted(tmp_path: Path) -> None:
             network.eval()
             with torch.no_grad():
                 assert len(network(images)) == 2
-    assert all(costs[4, kind] > costs[16, kind] for kind in ("faster_rcnn", "retinanet", "fcos"))
+    assert all(costs[4, kind] > costs[16, kind] for kind in KINDS)
 
 
 @pytest.mark.parametrize("backbone", ["vit_b_32", "swin_t"])
-def test_tokens_and_maps_with_channels_last_are_laid_out(tmp_path: Path, backbone: str) -> None:
+@pytest.mark.parametrize("kind", ["fcos", "rtdetr"])
+def test_tokens_and_maps_with_channels_last_are_laid_out(tmp_path: Path, backbone: str, kind: str) -> None:
     runtime = opened(tmp_path, backbone=backbone)
-    network = runtime.build(changed(runtime, {**SMALL, "detector": "fcos"}), 0)
+    network = runtime.build(changed(runtime, {**SMALL, "detector": kind}), 0)
     loss = runtime.task.loss(network(torch.randn(2, 3, 64, 64)), _targets(runtime)[0:2])
     loss.backward()
     assert torch.isfinite(loss)
@@ -157,7 +166,7 @@ def _targets(runtime: StudyRuntime) -> Any:
 def test_images_without_a_box_are_learnt_from_too(tmp_path: Path) -> None:
     runtime = opened(tmp_path)
     targets = replace(_targets(runtime), labels=torch.full_like(_targets(runtime).labels, -1))
-    for kind in ("faster_rcnn", "retinanet", "fcos"):
+    for kind in KINDS:
         network = runtime.build(changed(runtime, {**SMALL, "detector": kind}), 0)
         assert torch.isfinite(runtime.task.loss(network(torch.randn(len(targets), 3, 64, 64)), targets))
 

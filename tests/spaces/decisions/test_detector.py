@@ -6,7 +6,7 @@ import pytest
 
 from spaces.backbones._base import Pretrained
 from spaces.decisions.detector import Range, decision
-from spaces.detector import FACT, PLAIN_STYLE, PretrainedDetector
+from spaces.detector import FACT, KINDS, PLAIN_STYLE, PretrainedDetector
 from spaces.networks.draws import FromPrior
 from spaces.networks.space import Random, Space
 
@@ -22,13 +22,14 @@ def test_only_detection_has_it(tiny: Pretrained) -> None:
 
 
 def test_kinds_that_are_none_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected one of faster_rcnn, retinanet, fcos, got 'yolo'"):
+    with pytest.raises(ValueError, match="expected one of faster_rcnn, retinanet, fcos, rtdetr, dfine, got 'yolo'"):
         Range(kinds=("yolo",))
 
 
 def test_what_only_other_kinds_have_is_not_asked_for(tiny: Pretrained) -> None:
-    names = ("detector", "box_head", "anchors", "proposals")
+    names = ("detector", "box_head", "anchors", "proposals", "queries", "decoder_layers")
     ranges = {name: Space(tiny, {}, "detection").decisions[name].options() for name in names}
+    ranges["detector"] = Range(kinds=tuple(KINDS))
     space = Space(tiny, ranges, "detection")
     asked: dict[str, set[str]] = {}
     for seed in range(40):
@@ -36,9 +37,26 @@ def test_what_only_other_kinds_have_is_not_asked_for(tiny: Pretrained) -> None:
         params = space.params(candidate)
         assert params is not None
         asked.setdefault(str(params["detector"]), set()).update(name.split(".")[0] for name in params)
-    assert asked["faster_rcnn"] == set(names)
+    assert asked["faster_rcnn"] == {"detector", "box_head", "anchors", "proposals"}
     assert asked["retinanet"] == {"detector", "anchors"}
     assert asked["fcos"] == {"detector", "box_head"}
+    assert asked["rtdetr"] == asked["dfine"] == {"detector", "queries", "decoder_layers"}
+
+
+def test_queries_are_tried_where_they_are_named_or_pretrained(tiny: Pretrained) -> None:
+    assert decision.choices(tiny.chain, Range()).kinds == ("faster_rcnn", "retinanet", "fcos")
+    assert decision.choices(tiny.chain, Range(kinds=("rtdetr",))).kinds == ("rtdetr",)
+    own = PretrainedDetector("dfine", (), 8, 0, 256)
+    chain = replace(tiny.chain, facts={**tiny.chain.facts, FACT: own})
+    assert decision.choices(chain, Range()).kinds == ("faster_rcnn", "retinanet", "fcos", "dfine")
+    assert decision.baseline(chain) == "dfine"
+
+
+def test_a_kind_whose_library_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spaces.decisions.detector.find_spec", lambda name: None if name == "transformers" else name)
+    assert Range(kinds=("fcos",)).kinds == ("fcos",)
+    with pytest.raises(ValueError, match=r"detector.kinds: dfine needs `pip install ftsearch\[transformers\]`"):
+        Range(kinds=("fcos", "dfine"))
 
 
 def test_draws_prefer_what_is_pretrained_else_what_is_cheap(tiny: Pretrained) -> None:

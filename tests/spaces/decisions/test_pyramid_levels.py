@@ -4,6 +4,7 @@ import pytest
 
 from spaces import backbones
 from spaces.backbones._base import Pretrained
+from spaces.decisions import detector
 from spaces.decisions._base import NotApplicable
 from spaces.decisions.pyramid_levels import Levels, Range, decision
 
@@ -34,3 +35,21 @@ def test_ranges_are_checked() -> None:
 def test_it_is_described(tiny: Pretrained) -> None:
     assert decision.words(Levels(16, 0), tiny.chain) == "pyramid from stride 16, no pooled level"
     assert decision.words(Levels(4, 2), tiny.chain) == "pyramid from stride 4, 2 pooled levels"
+
+
+@pytest.mark.parametrize("kind", ["rtdetr", "dfine"])
+def test_detectors_with_queries_take_the_maps_alone(kind: str) -> None:
+    chain = detector.decision.apply(backbones.resolve("resnet18").describe((64, 64)), kind)
+    assert decision.settle(Levels(16, 0), chain) == Levels(16, 1)  # as in the plain recipe
+    for within in (Range(), Range(extra=(1,))):
+        found = decision.choices(chain, within)
+        assert isinstance(found, dict)
+        narrowed = decision.narrow(found, chain)
+        assert list(narrowed) == list(found)  # a study's parameter always has the same choices
+        assert set(narrowed.values()) == {Levels(4, 1), Levels(8, 1), Levels(16, 1)}
+        for level in narrowed.values():
+            params = decision.params(level, narrowed)
+            assert params is not None
+            assert narrowed[str(params["pyramid_levels"])] == level
+    assert decision.words(Levels(8, 1), chain) == ""
+    assert decision.words(Levels(16, 1), chain) == "maps from stride 16"
