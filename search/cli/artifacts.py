@@ -31,11 +31,14 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     from search.cli._console import console, open_store, print_json, show_next, study_name
-    from search.lifecycle import repair as repairing
+    from search.cli._working import working
 
     name, screen = study_name(study), console(stderr=as_json)
     with open_store(storage) as engine:
-        place = repairing.look(engine, name, artifacts)
+        with working(console(stderr=True), "looking for the checkpoints"):
+            from search.lifecycle import repair as repairing  # loads torch, which takes seconds
+
+            place = repairing.look(engine, name, artifacts)
         if as_json:
             print_json(_plain(place))
         else:

@@ -20,21 +20,23 @@ def command(
     grep: Annotated[str, typer.Option(metavar="NAME", help="Only networks whose names contain this.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-
     from search.cli._console import console, print_json
     from search.cli._tables import Sheet
+    from search.cli._working import working
     from search.errors import NotFoundError
     from search.report import wording
-    from spaces import backbones
 
-    sources = backbones.sources()
-    listed = {
-        source: [
-            name for name in sorted(source.names(), key=_natural) if grep.lower() in f"{source.name}:{name}".lower()
-        ]
-        for source in sources.values()
-    }
-    rows = [_row(source.open(name)) for source, names in listed.items() for name in names]
+    with working(console(stderr=True), "loading libraries"):
+        from spaces import backbones
+
+        sources = backbones.sources()
+        listed = {
+            source: [
+                name for name in sorted(source.names(), key=_natural) if grep.lower() in f"{source.name}:{name}".lower()
+            ]
+            for source in sources.values()
+        }
+        rows = [_row(source.open(name)) for source, names in listed.items() for name in names]
     if as_json:
         print_json([dict(zip(_KEYS, row, strict=True)) for row in rows])
         return

@@ -19,8 +19,8 @@ def command(
     keep_artifacts: Annotated[bool, typer.Option("--keep-artifacts", help="Keep its checkpoints.")] = (False),
     storage: StorageOption = None,
 ) -> None:
-    from search.api import delete_study
     from search.cli._console import console, open_store, storage_url, study_name
+    from search.cli._working import working
     from search.errors import UserError
     from search.store import reading, workers
 
@@ -40,7 +40,10 @@ def command(
                 raise UserError("nothing was deleted")
         except typer.Abort:
             raise UserError("nothing was deleted; --yes deletes without asking") from None
-    delete_study(name, storage=storage_url(storage), artifacts=artifacts, keep_artifacts=keep_artifacts)
+    with working(console(stderr=True), "deleting"):
+        from search.api import delete_study  # loads torch, which takes seconds
+
+        delete_study(name, storage=storage_url(storage), artifacts=artifacts, keep_artifacts=keep_artifacts)
     folder = Path("runs") / name
     left = sorted(path.name for path in folder.iterdir()) if folder.is_dir() and not keep_artifacts else []
     still = f"; {folder} still holds {', '.join(left)}" if left else ""

@@ -124,9 +124,10 @@ def _units(screen: Console, runtime: StudyRuntime) -> None:
 
 def _decisions(screen: Console, runtime: StudyRuntime) -> None:
     from search.cli._tables import Sheet
+    from search.report import parameters
 
     screen.print(styled("\n", ("Decisions", "bold")))
-    rows = list(runtime.space.parameters().items())
+    rows = [(parameters.label(name), text) for name, text in runtime.space.parameters().items()]
     screen.print(Sheet(("parameter",), rows, left=("parameter",), words="range"))
     for name, reason in runtime.space.dropped.items():
         screen.print(f"{name} drops out: {reason}", style="yellow")

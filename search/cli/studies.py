@@ -39,18 +39,16 @@ def show_studies(screen: Console, studies: Sequence[Summary], *, as_json: bool) 
     rows = [
         (
             summary.name,
-            summary.task,
-            summary.backbone,
             of_target(summary.progress.finished, summary.progress.target),
             wording.number(summary.best) + (" (leaks)" if summary.leak else ""),
             wording.number(summary.progress.baseline),
             wording.metric_name(summary.metric),
-            f"{summary.created_at:%Y-%m-%d %H:%M}",
+            f"{summary.task}, {summary.backbone}, {summary.created_at:%Y-%m-%d %H:%M}",
         )
         for summary in studies
     ]
-    headings = ("study", "task", "backbone", "trials", "best", "plain recipe", "metric", "started (UTC)")
-    screen.print(Sheet(headings, rows, left=headings))
+    headings = ("study", "trials", "best", "plain recipe", "metric")
+    screen.print(Sheet(headings, rows, left=("study", "metric"), words="task, backbone, start (UTC)"))
     for summary in studies:
         if summary.leak:
             screen.print(f"{summary.name}: {summary.leak}", style="yellow")

@@ -156,17 +156,19 @@ def tiles(study: StudyRecord) -> html.Div:
     )
 
 
-def table(head: Iterable[str], rows: Iterable[Sequence[Any]], classes: Sequence[str] = ()) -> html.Div:
-    """Return a table that scrolls sideways on narrow screens."""
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[Any]], classes: Sequence[str] = (), *, cards: bool = False
+) -> html.Div:
+    """Return a table that on narrow screens scrolls sideways, or is a card a row."""
+    named = [*classes, *[""] * (len(head) - len(classes))]
+    labels: list[Any] = [{"data-label": name} for name in head]
     body = [
-        html.Tr(
-            [html.Td(cell, className=classes[index] if index < len(classes) else "") for index, cell in enumerate(row)]
-        )
+        html.Tr([html.Td(cell, className=own, **label) for cell, own, label in zip(row, named, labels, strict=True)])
         for row in rows
     ]
     return html.Div(
         html.Table([html.Thead(html.Tr([html.Th(name, scope="col") for name in head])), html.Tbody(body)]),
-        className="scroll",
+        className="scroll cards" if cards else "scroll",
         tabIndex=0,
     )
 

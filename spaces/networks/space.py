@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from spaces.backbones._base import NO_WEIGHTS, Pretrained
-from spaces.candidate import Candidate, Recipe, Structure
+from spaces.candidate import Candidate, Recipe, Structure, short
 from spaces.chains import probe
 from spaces.chains.chain import Chain
 from spaces.decisions import registry
@@ -84,7 +84,7 @@ class Recorder(Random):
         return super().integer(name, low, high, step=step, log=log)
 
     def real(self, name: str, low: float, high: float, *, log: bool = False, prior: Prior | None = None) -> float:
-        self._seen.setdefault(name, f"{low:g} to {high:g}{' (log scale)' if log else ''}")
+        self._seen.setdefault(name, f"{short(low)} to {short(high)}{' (log scale)' if log else ''}")
         return super().real(name, low, high, log=log)
 
     def choice(self, name: str, choices: Sequence[Any], *, prior: Prior | None = None) -> Any:

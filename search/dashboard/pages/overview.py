@@ -52,7 +52,7 @@ def facts(studies: Sequence[Summary]) -> html.Div:
         "task",
         "started (UTC)",
     )
-    return components.table(head, [_row(study) for study in studies])
+    return components.table(head, [_row(study) for study in studies], cards=True)
 
 
 def _row(study: Summary) -> tuple[object, ...]:

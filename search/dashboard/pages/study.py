@@ -136,7 +136,7 @@ def _confirmations(study: StudyRecord) -> list[Any]:
     if not lines:
         return []
     note = html.P(confirmed.HOW_TO_READ, className="soft")
-    return [html.H2("Confirmation"), note, components.table(confirmed.HEAD, lines)]
+    return [html.H2("Confirmation"), note, components.table(confirmed.HEAD, lines, cards=True)]
 
 
 def _failures(study: StudyRecord) -> list[Any]:
@@ -149,7 +149,8 @@ def _failures(study: StudyRecord) -> list[Any]:
     ]
     more = len(failed) - len(shown)
     note = [html.P(f"{more} further failures are not listed.", className="soft")] if more else []
-    return [html.H2("Failures"), components.table(("kind", "trial", "reason"), shown, ("", "", "words")), *note]
+    head = ("kind", "trial", "reason")
+    return [html.H2("Failures"), components.table(head, shown, ("", "", "words"), cards=True), *note]
 
 
 def front(study: StudyRecord) -> list[Any]:
@@ -162,7 +163,7 @@ def front(study: StudyRecord) -> list[Any]:
     return [
         html.H2(fronts.HEADING),
         html.P(fronts.sentence(study), className="soft"),
-        components.table(head, rows[: components.ROWS], ("",) * (len(head) - 1) + ("words",)),
+        components.table(head, rows[: components.ROWS], ("",) * (len(head) - 1) + ("words",), cards=True),
     ]
 
 

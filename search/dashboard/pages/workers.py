@@ -36,7 +36,7 @@ def facts(workers: Sequence[WorkerActivity]) -> list[Any]:
     ]
     note = f"{len(workers)} workers have claimed trials, {busy} of them hold one now."
     more = "A study's page shows its workers over time, under the section workers."
-    return [html.P(f"{note} {more}", className="soft"), components.table(head, rows)]
+    return [html.P(f"{note} {more}", className="soft"), components.table(head, rows, cards=True)]
 
 
 def _running(worker: WorkerActivity) -> list[Any]:

@@ -21,10 +21,10 @@ def test_a_plan_shows_data_units_decisions_and_costs_and_stores_nothing(
         "3 classes",
         "red",
         "features.0",
-        "freeze",
+        "units frozen",
         "smallest",
         "largest",
-        "optimizer.sgd.lr_head",
+        "head learning rate (SGD)",
         "from scratch",
     ):
         assert part in done.out

@@ -109,6 +109,39 @@ def test_what_trains_says_so_before_it_loads_torch(tmp_path: Path) -> None:
     assert lines == [line for pair in expected for line in pair]
 
 
+SAYING = """
+import contextlib, sys
+from search.cli import _working, main
+from search.store import connection, migrate
+engine = connection.connect("sqlite:///store.db")
+migrate.upgrade(engine)
+engine.dispose()
+
+@contextlib.contextmanager
+def working(screen, what):
+    print("says", what)
+    yield print
+
+_working.working = working
+sys.modules["torch"] = None
+for words in (["artifacts", "x", "--storage", "sqlite:///store.db"], ["backbones"]):
+    try:
+        main(words)
+    except ImportError as error:
+        print(words[0], "needs", error.name)
+"""
+
+
+def test_what_only_looks_says_so_before_it_loads_torch(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", SAYING], check=False, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "says looking for the checkpoints",
+        "artifacts needs torch",
+        "says loading libraries",
+        "backbones needs torch",
+    ]
+
+
 def test_the_bar_of_a_run_names_the_winner_and_faults_are_lines_above_it(terminal: tuple[int, TextIO]) -> None:
     own, file = terminal
     screen = Console(file=file, force_terminal=True, width=80, highlight=False)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from search.store import DEFAULT_URL
 
 
@@ -11,6 +13,16 @@ def test_studies_are_listed(here: Path, ftsearch: Callable[..., Any]) -> None:
     assert "6 of 6" in ftsearch("studies").out
     (found,) = ftsearch("studies", "--json").data
     assert found["name"] == "colours"
+
+
+def test_a_narrow_terminal_keeps_the_columns(
+    here: Path, ftsearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    head, line, words = ftsearch("studies").out.splitlines()[:3]
+    assert head.split() == ["study", "trials", "best", "plain", "recipe", "metric"]
+    assert line.startswith("colours  6 of 6")
+    assert words.strip().startswith("classification, ")
 
 
 def test_an_empty_store_says_how_to_begin(here: Path, ftsearch: Callable[..., Any]) -> None:

@@ -29,3 +29,10 @@ def test_a_figure_has_its_title_and_how_to_read_it() -> None:
     assert isinstance(section.children[0], html.H2)
     assert section.children[0].children == figure.title
     assert section.children[1].children == figure.how_to_read
+
+
+def test_a_row_that_becomes_a_card_names_its_cells() -> None:
+    found = str(components.table(("kind", "reason"), [("nan", "not finite")], ("", "words"), cards=True))
+    assert "Td(children='not finite', className='words', data-label='reason')" in found
+    assert "className='scroll cards'" in found
+    assert "cards" not in str(components.table(("what", "trial 1"), [("state", "complete")]))
